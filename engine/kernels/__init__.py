@@ -1,0 +1,1 @@
+"""Numerical kernels: numpy arrays and numba only."""

@@ -1,0 +1,48 @@
+"""One compile policy for every kernel.
+
+numba keys its on-disk cache on each file's own content: after an edit of a callee in another file,
+a stale copy of the caller would run. So the cache folder carries the hash of the whole engine.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_ENGINE = Path(__file__).resolve().parents[1]
+
+
+def source_hash() -> str:
+    """Return the hash of every Python file of the engine (12 hex digits): the kernels' version."""
+    digest = hashlib.sha256()
+    for file in sorted(_ENGINE.rglob("*.py")):
+        digest.update(file.relative_to(_ENGINE).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _cache_root() -> Path:
+    checkout = _ENGINE.parent
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / ".cache" / "numba"
+    return Path.home() / ".cache" / "zion-core" / "numba"
+
+
+# numba.config reads NUMBA_CACHE_DIR itself; where it is set, it wins.
+if not numba.config.CACHE_DIR:
+    numba.config.CACHE_DIR = str(_cache_root() / source_hash())
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function to machine code with the project's one policy.
+
+    No ``fastmath`` (it changes bytes), no ``parallel`` (batch over symbols instead), no GIL, cached.
+    """
+    return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
