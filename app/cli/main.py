@@ -10,7 +10,16 @@ import typer.main
 from engine.errors import ZionError
 
 # name -> (module that holds `app` (typer.Typer), one-line help). A command exists when it stands here.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("app.cli.demo", "The whole platform on a replayed market, in the browser."),
+    "data": ("app.cli.data", "The lake: import, list, check, synth, compact, download, sql."),
+    "backtest": ("app.cli.backtest", "Events, trades, money and pictures over a lake."),
+    "levels": ("app.cli.levels", "Is a base real? Surrogates, planted truth, intervals."),
+    "parity": ("app.cli.parity", "Prove that the live path sees what the backtest saw."),
+    "sim": ("app.cli.sim", "A Bybit V5 market on loopback, replayed from a lake."),
+    "serve": ("app.cli.serve", "The shared market layer and its API as a service."),
+    "bench": ("app.cli.bench", "Speed figures, each beside its reference."),
+}
 
 EXAMPLE = "Example:  zion demo        then open the printed address"
 
