@@ -66,7 +66,12 @@ def _layout(group: NamedTuple) -> np.dtype:
     return np.dtype((np.record, np.dtype(kinds)))
 
 
-_GROUPS = np.dtype([(name, _layout(group)) for name, group in DetectorParams()._asdict().items()])
+def _field(group: str) -> str:
+    # numpy scalars have an attribute `base` of their own
+    return f"{group}_" if group == "base" else group
+
+
+_GROUPS = np.dtype([(_field(k), _layout(v)) for k, v in DetectorParams()._asdict().items()])
 PARAMS = np.dtype((np.record, _GROUPS))
 
 
@@ -79,7 +84,7 @@ def params_record(params: DetectorParams) -> np.ndarray:
     """
     record = np.zeros(1, PARAMS)
     for group, values in params._asdict().items():
-        record[group] = tuple(values)
+        record[_field(group)] = tuple(values)
     return record
 
 
@@ -114,7 +119,7 @@ def _fall_again(s, p, feed, tr: float, r: float) -> None:  # noqa: ANN001
     """Take a lower low, or a broken shelf: the base starts over from here."""
     new_trough(s, feed.lo, feed.breadth, feed.median_fall)
     base_anchor(s, s.n)
-    base_add(s, p.base, feed.h, feed.lo, feed.c, feed.v, tr, r)
+    base_add(s, p.base_, feed.h, feed.lo, feed.c, feed.v, tr, r)
 
 
 @kernel
@@ -137,14 +142,14 @@ def _falling(s, p, feed, out, k: int, tr: float, r: float) -> int:  # noqa: ANN0
     if feed.lo < s.trough:
         _fall_again(s, p, feed, tr, r)
         return k
-    base_add(s, p.base, feed.h, feed.lo, feed.c, feed.v, tr, r)
-    verdict = stabilization(s, p.stabilization, p.base.base_max, feed.c)
+    base_add(s, p.base_, feed.h, feed.lo, feed.c, feed.v, tr, r)
+    verdict = stabilization(s, p.stabilization, p.base_.base_max, feed.c)
     if verdict == 1:
         before = s.phase
         s.phase = P_BASE
-        s.anchor_state = 0 if p.base.reanchor == 1 else 2
+        s.anchor_state = 0 if p.base_.reanchor == 1 else 2
         if s.anchor_state == 2:  # noqa: PLR2004 - ANCHORED
-            envelope(s, p.base)
+            envelope(s, p.base_)
             select_level(s, p.armed)
         return emit(s, p, feed, out, k, tag(em.E_STAB, before, 0))
     if verdict == 2:  # noqa: PLR2004 - RECOVERED
@@ -168,12 +173,12 @@ def _base(s, p, feed, out, k: int, confirmed: int) -> int:  # noqa: ANN001
     if s.anchor_state != 2:  # noqa: PLR2004 - ANCHORED
         return k
     if confirmed != 0:
-        envelope(s, p.base)
+        envelope(s, p.base_)
         select_level(s, p.armed)
-    if s.nb < p.base.base_min or s.level <= 0.0 or feed.c > s.level:
+    if s.nb < p.base_.base_min or s.level <= 0.0 or feed.c > s.level:
         return k
-    envelope(s, p.base)
-    if not is_valid(s, p.base, feed.c) or not may_arm(s, p.armed):
+    envelope(s, p.base_)
+    if not is_valid(s, p.base_, feed.c) or not may_arm(s, p.armed):
         return k
     s.phase = P_ARMED
     return emit(s, p, feed, out, k, tag(em.E_ARMED, P_BASE, 0))
@@ -181,11 +186,11 @@ def _base(s, p, feed, out, k: int, confirmed: int) -> int:  # noqa: ANN001
 
 @kernel
 def _armed(s, p, feed, out, k: int, confirmed: int, tr: float, r: float) -> int:  # noqa: ANN001
-    envelope(s, p.base)
-    shelf = s.floor - p.base.shelf_break * s.batr
-    if p.base.floor_quantile == 1 and feed.c < shelf:
+    envelope(s, p.base_)
+    shelf = s.floor - p.base_.shelf_break * s.batr
+    if p.base_.floor_quantile == 1 and feed.c < shelf:
         return _broken(s, p, feed, out, k, tr, r)
-    if must_disarm(s, p.armed, p.base, feed.c):
+    if must_disarm(s, p.armed, p.base_, feed.c):
         s.phase = P_BASE
         return emit(s, p, feed, out, k, tag(em.E_DISARM, P_ARMED, 0))
     # after judging: the level of the next bar
@@ -223,17 +228,17 @@ def _in_base(s, p, feed, out, k: int, confirmed: int, tr: float, r: float) -> in
             k = emit(s, p, feed, out, k, tag(em.E_BREAKOUT, P_ARMED, 0))
         elif outcome == 2:  # noqa: PLR2004 - REJECTED
             k = emit(s, p, feed, out, k, tag(em.E_REJECTED, P_ARMED, mask))
-    elif s.phase == P_BASE and p.base.reanchor == 1:
+    elif s.phase == P_BASE and p.base_.reanchor == 1:
         reanchor(s, confirmed)
-    base_add(s, p.base, feed.h, feed.lo, feed.c, feed.v, tr, r)
+    base_add(s, p.base_, feed.h, feed.lo, feed.c, feed.v, tr, r)
     s.atr_max = max(s.atr_max, s.atr)
     if s.phase == P_BREAKOUT:
         return _cooling(s, p, feed, out, k)
-    if hard_floor_broken(s, p.base, feed.lo, feed.c):
+    if hard_floor_broken(s, p.base_, feed.lo, feed.c):
         return _broken(s, p, feed, out, k, tr, r)
-    if feed.c > s.trough + p.base.recovery * (s.peak - s.trough):
+    if feed.c > s.trough + p.base_.recovery * (s.peak - s.trough):
         return _leave(s, p, feed, out, k, em.E_VREC)
-    if s.nb > p.base.base_max:
+    if s.nb > p.base_.base_max:
         return _leave(s, p, feed, out, k, em.E_TIMEOUT)
     if s.phase == P_ARMED:
         return _armed(s, p, feed, out, k, confirmed, tr, r)

@@ -78,10 +78,10 @@ def _base_facts(e, s, p, feed) -> None:  # noqa: ANN001
     e.drift = drift_of(s)
     e.er = abs(log(feed.c / s.c0)) / s.path if s.path > 0.0 else 0.0
     e.kappa = kappa_of(s)
-    hard = s.trough - p.base.spring * s.atr
+    hard = s.trough - p.base_.spring * s.atr
     e.invalidation = hard
-    if p.base.floor_quantile == 1 and s.level > 0.0:
-        e.invalidation = max(hard, s.floor - p.base.shelf_break * s.batr)
+    if p.base_.floor_quantile == 1 and s.level > 0.0:
+        e.invalidation = max(hard, s.floor - p.base_.shelf_break * s.batr)
 
 
 @kernel
@@ -121,7 +121,7 @@ def emit(s, p, feed, out, k: int, tagged: int) -> int:  # noqa: ANN001
     if s.peak > 0.0:
         _dump_facts(e, s, feed)
         if s.nb > 0:
-            envelope(s, p.base)
+            envelope(s, p.base_)
             level_variants(s, p.armed, e.peak_t, e.trough_t)
             _base_facts(e, s, p, feed)
             _level_facts(e, s, feed)

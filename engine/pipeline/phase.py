@@ -46,7 +46,7 @@ _CONTEXT_FIELDS = np.dtype(
         # p1: volatility and volume
         ("atr", _f),
         ("atr_slow", _f),
-        ("var", _f),  # EW mean of squared log returns
+        ("variance", _f),  # EW mean of squared log returns
         ("vol_slow", _f),  # EW volume
         # p1: swings by directional change
         ("zz_dir", _i),
