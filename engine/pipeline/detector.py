@@ -67,8 +67,8 @@ def _layout(group: NamedTuple) -> np.dtype:
 
 
 def _field(group: str) -> str:
-    # numpy scalars have an attribute `base` of their own
-    return f"{group}_" if group == "base" else group
+    # numpy scalars have attributes `base` and `dump` of their own
+    return f"{group}_" if group in {"base", "dump"} else group
 
 
 _GROUPS = np.dtype([(_field(k), _layout(v)) for k, v in DetectorParams()._asdict().items()])
@@ -125,7 +125,7 @@ def _fall_again(s, p, feed, tr: float, r: float) -> None:  # noqa: ANN001
 @kernel
 def _monitoring(s, p, feed, out, k: int, tr: float, r: float) -> int:  # noqa: ANN001
     s.phase = P_MONITORING
-    if s.n < p.monitor.n_slow or not is_dump(s, p.dump, feed.c):
+    if s.n < p.monitor.n_slow or not is_dump(s, p.dump_, feed.c):
         return k
     s.dump_bar = s.n
     s.atr_max = s.atr
