@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import click
+import typer.exceptions
 import typer.main
 
 from engine.errors import ZionError
@@ -70,9 +71,11 @@ def main(argv: list[str] | None = None) -> None:
         if "--verbose" in arguments:
             raise
         code = _tell(error.what, error.why, error.hint, error.exit_code)
-    except click.exceptions.Abort:
+    except typer.exceptions.Exit as error:  # typer carries a click of its own
+        code = error.exit_code
+    except (click.exceptions.Abort, typer.Abort):
         code = _tell("stopped", "", "", 1)
-    except click.ClickException as error:
+    except (click.ClickException, typer.exceptions.TyperException) as error:
         error.show()
         code = error.exit_code
     except OSError as error:
