@@ -10,7 +10,7 @@ import typer.main
 
 from engine.errors import ZionError
 
-# name -> (module that holds `app` (typer.Typer), one-line help). A command exists when it stands here.
+# name -> (module that holds `app` (typer.Typer), one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("app.cli.demo", "The whole platform on a replayed market, in the browser."),
     "data": ("app.cli.data", "The lake: import, list, check, synth, compact, download, sql."),
@@ -76,7 +76,8 @@ def main(argv: list[str] | None = None) -> None:
     except (click.exceptions.Abort, typer.Abort):
         code = _tell("stopped", "", "", 1)
     except (click.ClickException, typer.exceptions.TyperException) as error:
-        error.show()
+        show: Any = getattr(error, "show", None) or (lambda: click.echo(f"error: {error}", err=True))
+        show()
         code = error.exit_code
     except OSError as error:
         if "--verbose" in arguments:
