@@ -159,12 +159,16 @@ class Lake:
         self, venue: str | None = None, interval: str | None = None
     ) -> list[tuple[str, str, str]]:
         """Return (venue, interval, symbol) of every series, or of those asked for."""
-        return [
+        found = [
             (v, i, s)
             for v in ([venue] if venue else self.venues())
-            for i in ([interval] if interval else self.intervals(v))
+            for i in self.intervals(v)
+            if interval in (None, i)
             for s in self.symbols(v, i)
         ]
+        if interval is not None and not found:
+            raise self._no_interval(interval, venue)
+        return found
 
     def info(self, venue: str, interval: str, symbol: str) -> SeriesInfo:
         """Return bars, range and size of a series, from footers; problems are told, not raised."""
@@ -425,6 +429,10 @@ class Lake:
         if not path.is_dir():
             raise _unknown("interval", interval, self.intervals(venue), f"for {venue}")
         return path
+
+    def _no_interval(self, interval: str, venue: str | None) -> DataError:
+        every = {i for v in ([venue] if venue else self.venues()) for i in self.intervals(v)}
+        return _unknown("interval", interval, sorted(every), f"in {self.path}")
 
     def _no_symbol(self, venue: str, interval: str, symbol: str) -> DataError:
         return _unknown("symbol", symbol, self.symbols(venue, interval), f"at {venue} {interval}")

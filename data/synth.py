@@ -324,8 +324,9 @@ def _bars(
     close = prices[:, -1].copy()
     silent = np.zeros(count, bool)
     if coin.thin:
-        silent = rng.random(count) < 0.012  # noqa: PLR2004
-        silent[0] = False
+        # Whole main bars, so that every interval has some.
+        silent = np.repeat(rng.random(plan.bars) < 0.012, ratio)  # noqa: PLR2004
+        silent[:ratio] = False
         close = close[np.maximum.accumulate(np.where(silent, 0, np.arange(count)))]
     open_ = np.concatenate(([prices[0, 0]], close[:-1]))
     high = np.maximum(np.maximum(prices.max(axis=1), open_), close)
