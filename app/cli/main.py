@@ -76,10 +76,11 @@ def main(argv: list[str] | None = None) -> None:
     except (click.exceptions.Abort, typer.Abort):
         code = _tell("stopped", "", "", 1)
     except (click.ClickException, typer.exceptions.TyperException) as error:
-        show: Any = getattr(error, "show", None) or (
-            lambda: click.echo(f"error: {error}", err=True)
-        )
-        show()
+        show: Any = getattr(error, "show", None)
+        if show is None:
+            click.echo(f"error: {error}", err=True)
+        else:
+            show()
         code = error.exit_code
     except OSError as error:
         if "--verbose" in arguments:
