@@ -1,0 +1,50 @@
+"""Phase 2, dump: a fall that is large, fast against the calm before it, and wide in ATR."""
+
+from math import log, sqrt
+from typing import NamedTuple
+
+from engine.kernels._jit import kernel
+from engine.pipeline.phase import P_DUMP
+
+
+class DumpParams(NamedTuple):
+    """When a fall is a dump."""
+
+    d_min: float = 0.06  # ln(peak/close)
+    z_min: float = 2.0  # in sigma before the fall, times root of its bars
+    k_atr: float = 8.0  # in slow ATR before the fall
+
+
+@kernel
+def is_dump(s, p, c: float) -> bool:  # noqa: ANN001
+    """Judge the newest close against the front of the peak queue; keep the dump's facts if it is one."""
+    front = s.dq_head
+    peak = s.dq_high[front]
+    # ln(peak/c) >= d_min needs peak/c >= 1 + d_min: spares the log on almost every bar
+    if peak < c * (1.0 + p.d_min):
+        return False
+    fall = log(peak / c)
+    bars = max(1, s.n - s.dq_bar[front])
+    sigma = sqrt(s.dq_sigma[front])
+    if fall < p.d_min or fall < p.z_min * sigma * sqrt(bars):
+        return False
+    if peak - c < p.k_atr * s.dq_atr[front]:
+        return False
+    s.peak = peak
+    s.peak_bar = s.dq_bar[front]
+    s.peak_sigma = sigma
+    s.peak_atr = s.dq_atr[front]
+    s.drop = fall
+    s.z = fall / (sigma * sqrt(bars)) if sigma > 0.0 else 0.0
+    return True
+
+
+@kernel
+def new_trough(s, lo: float, breadth: float, median_fall: float) -> None:  # noqa: ANN001
+    """Start over from a lower low: the trough, its market, and the depth the histogram is cut to."""
+    s.trough = lo
+    s.trough_bar = s.n
+    s.depth = log(s.peak / lo)
+    s.breadth_tr = breadth
+    s.fall_tr = median_fall
+    s.phase = P_DUMP

@@ -1,0 +1,196 @@
+"""One `step`, two drivers: a whole history, or the newest closed bars of many coins in one call."""
+
+import numpy as np
+
+from engine.bars import Bars
+from engine.kernels._jit import kernel
+from engine.kernels.candles import is_sound
+from engine.pipeline.detector import DetectorParams, Feed, step
+from engine.pipeline.emit import E_RESET, emit
+from engine.pipeline.market import MarketSeries
+from engine.pipeline.phase import CONTEXT, EVENT, EVENTS_PER_BAR, P_MONITORING
+
+_BLANK = np.zeros(1, CONTEXT)
+DROP, FEED, RESET_AND_FEED, RESET_AND_DROP = 0, 1, 2, 3
+
+
+@kernel
+def admit(s, step_ms: int, gap_max: int, feed) -> int:  # noqa: ANN001
+    """Judge a bar before the detector sees it; return DROP, FEED, RESET_AND_FEED or RESET_AND_DROP.
+
+    Duplicates and older bars are dropped and counted; a bar off the grid, or one that cannot be,
+    is dropped and resets; a hole resets unless it is at most ``gap_max`` bars long.
+    """
+    if s.last_t != 0 and feed.t <= s.last_t:
+        s.n_dropped += 1
+        return 0
+    if feed.t % step_ms != 0 or not is_sound(feed.o, feed.h, feed.lo, feed.c, feed.v):
+        s.n_unsound += 1
+        return 3
+    missing = (feed.t - s.last_t) // step_ms - 1 if s.last_t != 0 else 0
+    if missing == 0:
+        return 1
+    s.n_gaps += 1
+    if missing <= gap_max:
+        s.n += missing  # time passes, nothing else is known
+        return 1
+    return 2
+
+
+@kernel
+def _reset(contexts, i: int, blank) -> None:  # noqa: ANN001
+    s = contexts[i]
+    kept = (s.last_t, s.n_resets, s.n_dropped, s.n_unsound, s.n_gaps)
+    contexts[i] = blank[0]
+    s = contexts[i]
+    s.last_t, s.n_resets, s.n_dropped, s.n_unsound, s.n_gaps = kept
+    s.n_resets += 1
+
+
+@kernel
+def feed_one(contexts, i: int, blank, p, feed, events, k: int) -> int:  # noqa: ANN001
+    """Admit one bar into one context and step it; return the new number of events."""
+    s = contexts[i]
+    verdict = admit(s, feed.step_ms, p.monitor.gap_max, feed)
+    if verdict == 0:
+        return k
+    if verdict >= 2:  # noqa: PLR2004 - both resets
+        before = max(s.phase, P_MONITORING)
+        lost = s.n > 0
+        _reset(contexts, i, blank)
+        if lost:
+            s.phase = P_MONITORING
+            k = emit(s, p, feed, events, k, E_RESET, before, 0)
+    if feed.t % feed.step_ms == 0:
+        s.last_t = feed.t
+    if verdict == 3:  # noqa: PLR2004 - RESET_AND_DROP
+        return k
+    return step(s, p, feed, events, k)
+
+
+@kernel
+def _history(contexts, blank, p, ids, ts, o, h, lo, c, v, breadth, fall, events, at, k):  # noqa: ANN001, ANN202
+    """Feed bars from ``at`` on until the events run out of room; return (next bar, events)."""
+    symbol_id, step_ms = ids
+    room = len(events) - EVENTS_PER_BAR
+    has_market = len(breadth) == len(ts)
+    for j in range(at, len(ts)):
+        if k > room:
+            return j, k
+        feed = Feed(
+            symbol_id,
+            step_ms,
+            ts[j],
+            o[j],
+            h[j],
+            lo[j],
+            c[j],
+            v[j],
+            breadth[j] if has_market else np.nan,
+            fall[j] if has_market else np.nan,
+        )
+        k = feed_one(contexts, 0, blank, p, feed, events, k)
+    return len(ts), k
+
+
+@kernel
+def _newest(contexts, blank, p, step_ms, rows, ts, o, h, lo, c, v, breadth, fall, events):  # noqa: ANN001, ANN202
+    k = 0
+    for j in range(len(rows)):
+        i = rows[j]
+        feed = Feed(i, step_ms, ts[j], o[j], h[j], lo[j], c[j], v[j], breadth, fall)
+        k = feed_one(contexts, i, blank, p, feed, events, k)
+    return k
+
+
+_NONE = np.empty(0)
+_NONE.flags.writeable = False
+
+
+def scan_history(
+    context: np.ndarray,
+    params: DetectorParams,
+    bars: Bars,
+    *,
+    symbol_id: int,
+    interval_ms: int,
+    market: MarketSeries | None = None,
+) -> np.ndarray:
+    """Step one context through consecutive bars; any chunking gives the same bytes.
+
+    Parameters
+    ----------
+    context : array of `CONTEXT`, shape (1,)
+        Changed in place.
+    params : DetectorParams
+        One profile's parameters.
+    bars : Bars
+        Closed bars, ascending. Duplicates, holes and impossible bars are handled and counted.
+    symbol_id : int
+        Stands in the events.
+    interval_ms : int
+        Length of a bar.
+    market : MarketSeries, optional
+        Facts of the whole market; NaN in the events without it.
+
+    Returns
+    -------
+    array of `EVENT`
+    """
+    breadth, fall = (_NONE, _NONE) if market is None else market.aligned(bars.ts)
+    events = np.zeros(max(64, len(bars) // 100), EVENT)
+    at, k = 0, 0
+    series = (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, breadth, fall)
+    ids = (symbol_id, interval_ms)
+    while True:
+        at, k = _history(context, _BLANK, params, ids, *series, events, at, k)
+        if at == len(bars):
+            return events[:k]
+        events = np.concatenate([events, np.zeros(len(events), EVENT)])
+
+
+def scan_newest(
+    contexts: np.ndarray,
+    params: DetectorParams,
+    rows: np.ndarray,
+    ts: np.ndarray,
+    open_: np.ndarray,
+    high: np.ndarray,
+    low: np.ndarray,
+    close: np.ndarray,
+    volume: np.ndarray,
+    market_row: tuple[float, float],
+    *,
+    interval_ms: int,
+    out: np.ndarray,
+) -> int:
+    """Step many contexts by one closed bar each, in one compiled call.
+
+    Parameters
+    ----------
+    contexts : array of `CONTEXT`, shape (n_symbols,)
+        Changed in place; the row number is the event's ``symbol_id``.
+    params : DetectorParams
+        One profile's parameters.
+    rows : int64[m]
+        Which contexts the bars belong to.
+    ts, open_, high, low, close, volume : arrays [m]
+        The bars.
+    market_row : (float, float)
+        Breadth and median fall for these bars.
+    interval_ms : int
+        Length of a bar.
+    out : array of `EVENT`
+        Zeroed, with room for ``EVENTS_PER_BAR * m``.
+
+    Returns
+    -------
+    int
+        Events written to ``out``.
+    """
+    if len(out) < EVENTS_PER_BAR * len(rows):
+        raise ValueError(f"out has room for {len(out)} events, {len(rows)} bars may need more")
+    breadth, fall = market_row
+    return _newest(
+        contexts, _BLANK, params, interval_ms, rows, ts, open_, high, low, close, volume, breadth, fall, out
+    )
