@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from engine.bars import COLUMNS, Bars
-from live.market.ring import ring_append
+from live.market.ring import ring_append, ring_falls
 
 # A view stays true for this many further bars of its symbol: the ring is that much longer
 # than the window, so the oldest row of a view is not overwritten at once.
@@ -88,6 +88,12 @@ class Frames:
         return Bars.from_arrays(
             self._stamps[row, start:stop], *(self._values[row, j, start:stop] for j in range(6))
         )
+
+    def falls(self, rows: np.ndarray, at: int, step_ms: int, window: int) -> np.ndarray:
+        """Return each row's fall from the high of the last ``window`` bars at bar ``at``; NaN = absent."""
+        out = np.empty(len(rows))
+        ring_falls(self._stamps, self._values, self._count, rows, at, step_ms, window, out)
+        return out
 
     def dump(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Copy a symbol's window: int64[m], float64[6, m]."""

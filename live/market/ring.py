@@ -45,3 +45,36 @@ def ring_append(
             values[row, j, p] = bars[k, j]
             values[row, j, p + n] = bars[k, j]
         count[row] += 1
+
+
+@kernel
+def ring_falls(
+    stamps: np.ndarray,
+    values: np.ndarray,
+    count: np.ndarray,
+    rows: np.ndarray,
+    at: int,
+    step_ms: int,
+    window: int,
+    out: np.ndarray,
+) -> None:
+    """Write ln(highest high of the last ``window`` bars / close) of each row at the bar ``at``.
+
+    The live twin of `engine.kernels.rolling.falls`: NaN where the symbol lacks that bar or an
+    unbroken window behind it. Same operations on the same numbers, so the same bytes.
+    """
+    n = stamps.shape[1] // 2
+    for k in range(len(rows)):
+        row = rows[k]
+        out[k] = np.nan
+        if count[row] < window or window > n:
+            continue
+        last = (count[row] - 1) % n + n
+        first = last - window + 1
+        # Stamps ascend on the grid: the span alone tells an unbroken run.
+        if stamps[row, last] != at or stamps[row, first] != at - (window - 1) * step_ms:
+            continue
+        top = values[row, 1, first]
+        for i in range(first + 1, last + 1):
+            top = max(top, values[row, 1, i])
+        out[k] = np.log(top / values[row, 3, last])
