@@ -44,7 +44,9 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.kind in _PER_SYMBOL and not self.symbol:
             raise ValueError(f"a {self.kind} fault needs a symbol")
         if self.bars < 0 or self.count < 1:
-            raise ValueError(f"a {self.kind} fault cannot have bars {self.bars}, count {self.count}")
+            raise ValueError(
+                f"a {self.kind} fault cannot have bars {self.bars}, count {self.count}"
+            )
 
     @property
     def at_a_bar(self) -> bool:

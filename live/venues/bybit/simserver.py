@@ -238,7 +238,9 @@ class SimServer:
             if "step" in wish:
                 await self.advance(int(wish["step"]))
         except (msgspec.DecodeError, ValueError, TypeError, DataError) as error:
-            return _json({"error": str(error), "hint": "{to: ms} | {step: bars} | {speed: N|max|hold}"}, 400)
+            return _json(
+                {"error": str(error), "hint": "{to: ms} | {step: bars} | {speed: N|max|hold}"}, 400
+            )
         return _json(self.state())
 
     async def _sim_faults(self, request: Request) -> Response:
@@ -262,7 +264,9 @@ class SimServer:
         except OSError as error:
             self._socket.close()
             raise DataError(
-                f"port {port} cannot be used", why=error.strerror or "", hint="--port 0 takes a free one"
+                f"port {port} cannot be used",
+                why=error.strerror or "",
+                hint="--port 0 takes a free one",
             ) from error
         config = uvicorn.Config(
             self.app(),
