@@ -71,7 +71,7 @@ def indicators(s, p, tr: float, r: float, v: float) -> float:  # noqa: ANN001 - 
     relvol = v / s.vol_slow if s.vol_slow > 0.0 else 0.0
     s.atr = ew_step(s.atr, tr, p.n_atr, n)
     s.atr_slow = ew_step(s.atr_slow, tr, p.n_slow, n)
-    s.var = ew_step(s.var, r * r, 3 * p.n_slow, n)
+    s.variance = ew_step(s.variance, r * r, 3 * p.n_slow, n)
     s.vol_slow = ew_step(s.vol_slow, v, p.n_slow, n)
     return relvol
 
@@ -100,7 +100,7 @@ def push_peak(s, p, h: float) -> None:  # noqa: ANN001
         slot -= PEAK_CAPACITY
     s.dq_high[slot] = h
     s.dq_bar[slot] = n
-    s.dq_sigma[slot] = s.var
+    s.dq_sigma[slot] = s.variance
     s.dq_atr[slot] = s.atr_slow
     s.dq_head = head
     s.dq_len = size + 1
