@@ -60,6 +60,10 @@ class Replay:
         """How many bars long the replay is, holes included."""
         return (self.last - self.first) // self.interval_ms + 1
 
+    def default_start(self) -> int:
+        """Return a moment with a past and a future: 1,500 bars in, or half way if that is earlier."""
+        return self.first + min(1500, self.minutes // 2) * self.interval_ms
+
     def values(self, symbol: str, index: int) -> tuple[float, float, float, float, float, float]:
         """Return a bar's open, high, low, close, volume, turnover."""
         o, h, lo, c, v, t = self._arrays[symbol][1]
