@@ -58,7 +58,8 @@ class Repairer:
     changed : async callable
         Called after every answer that may let the open minute go on.
     ended : callable
-        Called when a repair is over: the row may miss the next minute too.
+        Called when a repair is over, with what broke it if something did: the row may miss the
+        next minute too.
     note : callable
         Told, in words, what a person should know.
     """
@@ -71,7 +72,7 @@ class Repairer:
         clock: Clock,
         interval: str,
         changed: Callable[[], Awaitable[None]],
-        ended: Callable[[], None],
+        ended: Callable[[BaseException | None], None],
         note: Callable[[str], None],
         options: RepairOptions,
     ) -> None:
@@ -102,10 +103,8 @@ class Repairer:
 
     def _ended(self, row: int, task: asyncio.Task[None]) -> None:
         self._running.pop(row, None)
-        if not task.cancelled() and task.exception() is not None:
-            self._note(f"repair of {self._collator.symbol(row)} failed: {task.exception()!r}")
-        elif not task.cancelled():
-            self._over()
+        if not task.cancelled():
+            self._over(task.exception())
 
     async def close(self) -> None:
         """Give up all repairs."""

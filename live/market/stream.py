@@ -69,6 +69,7 @@ class Pump:
         self._grace_s = grace_s
         self._options = options or RepairOptions()
         self._room = asyncio.Event()
+        self._broken: asyncio.Future[None] | None = None
         # The open minute, and since when some of its bars are here.
         self._waits: tuple[int, float | None] = (0, None)
         # Rows whose stream was interrupted: until this time of the venue, bars may be missing.
@@ -80,16 +81,18 @@ class Pump:
             clock=clock,
             interval=interval,
             changed=self.drain,
-            ended=self._ask,
+            ended=self._repair_over,
             note=self._note,
             options=self._options,
         )
 
     async def run(self) -> None:
         """Carry bars until cancelled."""
-        tasks = [
+        self._broken = asyncio.get_running_loop().create_future()
+        tasks: list[asyncio.Future[None]] = [
             asyncio.create_task(self._consume(), name="pump-consume"),
             asyncio.create_task(self._watch_grace(), name="pump-grace"),
+            self._broken,
         ]
         try:
             await asyncio.gather(*tasks)
@@ -170,6 +173,12 @@ class Pump:
         self._ask()
         self._mark()
         self._room.set()
+
+    def _repair_over(self, error: BaseException | None) -> None:
+        if error is None:
+            self._ask()
+        elif self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)  # a bug, not a bad answer: the pump ends with it
 
     def _ask(self) -> None:
         """Request what the open minute lacks and what will not come by itself."""
