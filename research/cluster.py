@@ -67,3 +67,17 @@ def bootstrap(
     apply = np.median if statistic == "median" else np.mean
     resampled = apply(values[rng.integers(0, n, size=(draws, n))], axis=1)
     return quantile_interval(float(apply(values)), resampled, n)
+
+
+def bootstrap_ratio(
+    above: np.ndarray, below: np.ndarray, rng: np.random.Generator, draws: int = DRAWS
+) -> Estimate:
+    """Return sum(above)/sum(below) over independent cases with its bootstrap interval."""
+    above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
+    n = len(above)
+    if n == 0 or below.sum() == 0.0:
+        return Estimate(float("nan"), float("nan"), float("nan"), n)
+    rows = rng.integers(0, n, size=(draws, n))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resampled = above[rows].sum(axis=1) / below[rows].sum(axis=1)
+    return quantile_interval(float(above.sum() / below.sum()), resampled, n)

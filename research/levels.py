@@ -129,7 +129,9 @@ def sample_of(
     return Sample(interval, tuple(kept), symbols, len(ts), short, first, last, split)
 
 
-def tally(events: np.ndarray, bars: Bars, origin: int, shape: tuple[int, int], split_ms: int, step_ms: int) -> np.ndarray:
+def tally(
+    events: np.ndarray, bars: Bars, origin: int, shape: tuple[int, int], split_ms: int, step_ms: int
+) -> np.ndarray:
     """Count a stretch's events and its symbol-months by week, before and after the split.
 
     Returns
@@ -214,7 +216,9 @@ def _funnel(counts: np.ndarray) -> dict[str, float]:
     return {kind.name: float(counts[kind].sum()) for kind in EventKind}
 
 
-def _specificity(profile: Profile, counts: np.ndarray, base: np.ndarray, weeks: _Weeks) -> Specificity:
+def _specificity(
+    profile: Profile, counts: np.ndarray, base: np.ndarray, weeks: _Weeks
+) -> Specificity:
     """Turn one profile's tallies, float64[2 real/surrogate, 2 halves, kinds, weeks], into figures."""
     armed, level, stab = EventKind.ARMED, EventKind.LEVEL, EventKind.STAB
     breakout = EventKind.BREAKOUT
@@ -226,17 +230,13 @@ def _specificity(profile: Profile, counts: np.ndarray, base: np.ndarray, weeks: 
         s=weeks.estimate(real[armed], null[armed]),
         s_before=weeks.estimate(before[0, armed], before[1, armed]),
         s_after=weeks.estimate(after[0, armed], after[1, armed]),
-        s_paired=weeks.of_ratios(
-            (real[armed], null[armed]), (base_real[armed], base_null[armed])
-        ),
+        s_paired=weeks.of_ratios((real[armed], null[armed]), (base_real[armed], base_null[armed])),
         armed=weeks.estimate(real[armed], real[_MONTHS]),
         armed_surrogate=weeks.estimate(null[armed], null[_MONTHS]),
         breakouts=weeks.estimate(real[breakout], null[breakout]),
         level_changes=weeks.estimate(real[level], real[armed]),
         level_changes_surrogate=weeks.estimate(null[level], null[armed]),
-        armed_given_stab=weeks.of_ratios(
-            (real[armed], real[stab]), (null[armed], null[stab])
-        ),
+        armed_given_stab=weeks.of_ratios((real[armed], real[stab]), (null[armed], null[stab])),
         funnel=_funnel(real),
         funnel_surrogate=_funnel(null),
     )

@@ -7,13 +7,14 @@ The generator, in bars and in units of ``atr``, the true range of the calm befor
    the crash wick that a floor must not be taken from.
 3. Either a planted base or a walk; both calm down alike, volatility decaying with a half life of 8
    to 20 bars from the fall's to the calm's.
-   *Base*: price swings between floor and ceiling, 3.5 to 7 atr apart, one side to the other in 8 to
-   30 bars, as a walk pulled towards its next turning point. Bases are short (110 to 400 bars) or
+   *Base*: price snaps back above the floor within 8 bars, then swings between floor and ceiling, 3.5
+   to 7 atr apart, one side to the other in 8 to 30 bars, as a walk pulled towards its next turning
+   point. Bases are short (110 to 400 bars) or
    long (350 to 800), then break out: 12 bars up through the ceiling, on three times the volume.
    *Walk*: driftless, 600 bars. `calming` walks calm down as bases do, `wild` ones stay as volatile
    as the fall: a detector that asks for quiet rejects those for nothing, so they are told apart.
 4. Three ceilings. `hard`: no turning point above it, price is reflected. `noisy`: every turning
-   point misses it by a normal error. `sloped`: hard, and tilted by 0.5 to 1.5 atr over the base, up
+   point, at the floor too, misses by a normal error. `sloped`: hard, and tilted by 0.5 to 1.5 atr over the base, up
    or down; its truth is its height where the base ends.
 5. Noise (`low` 0.15, `medium` 0.45, `high` 0.8 atr): wicks beyond the body on a fifth of the bars,
    half-normal of that size, and the error of the noisy ceiling's turning points.
@@ -22,29 +23,21 @@ Every bar is made of 8 normal steps, so that open, high, low and close belong to
 log-normal and grows with the bar's range. All bar counts scale with the profile's base length.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from collections.abc import Mapping
 from math import log, sqrt
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from engine.bars import Bars, interval_ms
+from engine.bars import Bars
 from engine.kernels._jit import kernel
-from engine.messages import EventKind
-from engine.pipeline.phase import P_ARMED, new_contexts
-from engine.pipeline.profile import Profile
-from engine.pipeline.scan import scan_history
-from research.cluster import Estimate, bootstrap
 
 CEILINGS = ("hard", "noisy", "sloped")
 NOISES: Mapping[str, float] = MappingProxyType({"low": 0.15, "medium": 0.45, "high": 0.8})
 LENGTHS: Mapping[str, tuple[int, int]] = MappingProxyType({"short": (110, 400), "long": (350, 800)})
 WALKS = ("calming", "wild")
 WALK_BARS = 600  # within which a walk counts as armed
-CLOSE_ATR = 0.5  # an error up to this counts as right
 
 _STEPS = 8  # a bar's normal steps
 _CALM_BARS, _BREAK_BARS, _AFTER_BARS = 320, 12, 40
@@ -52,7 +45,6 @@ _FALL_VOLATILITY = 3.0
 # range of a bar of 8 normal steps over the deviation of its close, so that atr is what it says
 _RANGE = 1.39
 _SIGMA = 0.0035  # of a calm bar's log return; only the ratio to the fall matters to the detector
-_BASE_MAX = 768.0  # bars of the longest base for which the counts above are given
 
 
 class Truth(NamedTuple):
@@ -106,19 +98,42 @@ def _walk(z, start: float, sigma, drift, low, high, seeking, goals, out) -> None
         out[3, i] = x
 
 
-def _swings(n: int, low: np.ndarray, high: np.ndarray, missed: float, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for n bars, the bars left to the next turning point and its log price; first one: high."""
-    left, goal = np.empty(n), np.empty(n)
-    at, up = 0, True
+class _Swings(NamedTuple):
+    """Per bar: bars left to the next turning point, its log price, and the walls between which it is."""
+
+    left: np.ndarray
+    goal: np.ndarray
+    ground: np.ndarray
+    ceiling: np.ndarray
+
+
+def _swings(
+    low: np.ndarray, high: np.ndarray, missed: float, scale: float, rng: np.random.Generator
+) -> _Swings:
+    """Swing between two walls, float64[n] each in log price; turning points err by ``missed``.
+
+    First comes the snap back from the crash wick, in 3 to 8 bars to a third of the height. The
+    walls move with the turning points, so that no swing passes the one it is meant to make.
+    """
+    n = len(low)
+    out = _Swings(*(np.empty(n) for _ in range(4)))
+    errors = [0.0, 0.0]  # of the last low and the last high turning point
+    at, side = 0, 1
     while at < n:
-        width = max(3, round(scale * rng.integers(8, 31)))
-        stop = min(at + width, n)
-        turn = min(at + width, n - 1)
-        error = missed * rng.standard_normal()
-        left[at:stop] = np.arange(width, width - (stop - at), -1)
-        goal[at:stop] = (high if up else low)[turn] + error
-        at, up = stop, not up
-    return left, goal
+        width = max(3, round(scale * (rng.integers(8, 31) if at else rng.integers(3, 9))))
+        stop, turn = min(at + width, n), min(at + width, n - 1)
+        out.left[at:stop] = np.arange(width, width - (stop - at), -1)
+        if at == 0:
+            out.goal[:stop] = low[turn] + (high[turn] - low[turn]) / 3.0
+        else:
+            errors[side] = missed * rng.standard_normal()
+            out.goal[at:stop] = (low, high)[side][turn] + errors[side]
+            side = 1 - side
+        # nothing holds below until price is back above the floor
+        out.ground[at:stop] = low[at:stop] + errors[0] if at else -np.inf
+        out.ceiling[at:stop] = high[at:stop] + errors[1]
+        at = stop
+    return out
 
 
 class _Plan(NamedTuple):
@@ -135,7 +150,14 @@ class _Plan(NamedTuple):
 def _plain(n: int, sigma: np.ndarray | float, drift: float = 0.0) -> _Plan:
     wall = np.full(n, np.inf)
     none = np.zeros(n)
-    return _Plan(np.full(n, sigma) if np.isscalar(sigma) else np.asarray(sigma), np.full(n, drift), -wall, wall, none, none)
+    return _Plan(
+        np.full(n, sigma) if np.isscalar(sigma) else np.asarray(sigma),
+        np.full(n, drift),
+        -wall,
+        wall,
+        none,
+        none,
+    )
 
 
 def _decay(n: int, scale: float, rng: np.random.Generator) -> np.ndarray:
@@ -143,7 +165,15 @@ def _decay(n: int, scale: float, rng: np.random.Generator) -> np.ndarray:
     return _SIGMA * (1.0 + (_FALL_VOLATILITY - 1.0) * 0.5 ** (np.arange(n) / half))
 
 
-def _base_plan(n: int, floor: float, height: float, ceiling_kind: str, noise: float, scale: float, rng: np.random.Generator) -> tuple[_Plan, float]:
+def _base_plan(
+    n: int,
+    floor: float,
+    height: float,
+    ceiling_kind: str,
+    noise: float,
+    scale: float,
+    rng: np.random.Generator,
+) -> tuple[_Plan, float]:
     """Return the plan of a base of n bars and its ceiling's log price where the base ends."""
     atr = _SIGMA * _RANGE
     high = np.full(n, floor + height)
@@ -152,15 +182,22 @@ def _base_plan(n: int, floor: float, height: float, ceiling_kind: str, noise: fl
         high = high + tilt * np.linspace(-1.0, 0.0, n)
     low = np.full(n, floor)
     missed = noise * atr if ceiling_kind == "noisy" else 0.0
-    left, goal = _swings(n, low, high, missed, scale, rng)
-    wall = np.full(n, np.inf) if ceiling_kind == "noisy" else high
-    # the crash wick lies under the floor: the wall rises to it within the first swing
-    ground = np.where(np.arange(n) < left[0], -np.inf, low)
-    ground = np.full(n, -np.inf) if ceiling_kind == "noisy" else ground
-    return _Plan(_decay(n, scale, rng), np.zeros(n), ground, wall, left, goal), float(high[-1])
+    way = _swings(low, high, missed, scale, rng)
+    sigma = _decay(n, scale, rng)
+    plan = _Plan(sigma, np.zeros(n), way.ground, way.ceiling, way.left, way.goal)
+    return plan, float(high[-1])
 
 
-def make_path(kind: str, ceiling_kind: str, noise: str, length: str, *, step_ms: int, scale: float, rng: np.random.Generator) -> Path:
+def make_path(
+    kind: str,
+    ceiling_kind: str,
+    noise: str,
+    length: str,
+    *,
+    step_ms: int,
+    scale: float,
+    rng: np.random.Generator,
+) -> Path:
     """Make one history (module docstring).
 
     Parameters
@@ -183,7 +220,7 @@ def make_path(kind: str, ceiling_kind: str, noise: str, length: str, *, step_ms:
     n_calm, n_fall = round(scale * _CALM_BARS), max(6, round(scale * rng.integers(12, 41)))
     n_break, n_after = max(4, round(scale * _BREAK_BARS)), round(scale * _AFTER_BARS)
     trough = log(100.0) - depth
-    fall = _plain(n_fall, _SIGMA * _FALL_VOLATILITY * 0.5)._replace(
+    fall = _plain(n_fall, _SIGMA * _FALL_VOLATILITY)._replace(
         left=np.arange(n_fall, 0, -1.0), goal=np.full(n_fall, trough)
     )
     start = n_calm + n_fall
@@ -203,11 +240,28 @@ def make_path(kind: str, ceiling_kind: str, noise: str, length: str, *, step_ms:
         plans = [_plain(n_calm, _SIGMA), fall, _plain(n, sigma)]
     plan = _Plan(*(np.concatenate(part) for part in zip(*plans, strict=True)))
     bars = _print(plan, n_calm, start, n, NOISES[noise] * atr, step_ms, rng)
-    truth = Truth(kind, ceiling_kind, noise, length, start, start + n, float(np.exp(floor)), float(np.exp(ceiling)))
+    truth = Truth(
+        kind,
+        ceiling_kind,
+        noise,
+        length,
+        start,
+        start + n,
+        float(np.exp(floor)),
+        float(np.exp(ceiling)),
+    )
     return Path(bars, truth)
 
 
-def _print(plan: _Plan, n_calm: int, start: int, n: int, noise: float, step_ms: int, rng: np.random.Generator) -> Bars:
+def _print(
+    plan: _Plan,
+    n_calm: int,
+    start: int,
+    n: int,
+    noise: float,
+    step_ms: int,
+    rng: np.random.Generator,
+) -> Bars:
     """Walk the plan and write it down as candles with wicks and volume."""
     size = len(plan.sigma)
     z = rng.standard_normal((size, _STEPS))
