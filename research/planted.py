@@ -72,7 +72,7 @@ class Path(NamedTuple):
 
 
 @kernel
-def _walk(z, start: float, sigma, drift, low, high, seeking, goals, out) -> None:  # noqa: ANN001
+def _walk(z, start: float, sigma, drift, low, high, seeking, goals, out) -> None:
     """Walk in log price; write open, high, low, close into ``out`` (4, n).
 
     ``sigma`` and ``drift`` are per bar. Where ``seeking`` holds the bars left to a turning point

@@ -8,6 +8,7 @@ exp(+-r) exceeds 1, and a surrogate with a drift of its own earns money from not
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -41,8 +42,11 @@ def sign_at(seed: int, block: int) -> float:
 
 
 @kernel
-def _flip(ts, o, h, lo, c, step_ms: int, block_ms: int, seed: int, out) -> int:  # noqa: ANN001
-    """Write open, high, low, close of a surrogate into ``out`` (4, n); return the bars kept as they are."""
+def _flip(ts, o, h, lo, c, step_ms: int, block_ms: int, seed: int, out) -> int:
+    """Write open, high, low, close of a surrogate into ``out``, shape (4, n).
+
+    Returns how many bars had a minus but could not be flipped.
+    """
     kept = 0
     for i in range(len(ts)):
         if i == 0 or ts[i] - ts[i - 1] != step_ms:
@@ -120,5 +124,4 @@ def stretches(bars: Bars, interval_ms: int, *, bars_min: int = 1) -> list[Bars]:
         names = ("ts", "open", "high", "low", "close", "volume", "turnover")
         bars = Bars.from_arrays(*(getattr(bars, name)[rows] for name in names))
     cuts = [0, *(np.flatnonzero(np.diff(bars.ts) != interval_ms) + 1).tolist(), len(bars)]
-    pairs = zip(cuts[:-1], cuts[1:], strict=True)
-    return [bars.slice(a, b) for a, b in pairs if b - a >= bars_min]
+    return [bars.slice(a, b) for a, b in pairwise(cuts) if b - a >= bars_min]
