@@ -1,4 +1,4 @@
-"""Intervals for figures whose cases move together: resample whole calendar weeks, all coins at once."""
+"""Intervals for figures whose cases move together: calendar weeks are drawn, all coins at once."""
 
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ def week_draws(n_weeks: int, rng: np.random.Generator, draws: int = DRAWS) -> np
 
 
 def quantile_interval(value: float, draws: np.ndarray, n: int = 0) -> Estimate:
-    """Return a value with the middle 95 % of its resamples; resamples without a value are left out."""
+    """Return a value with the middle 95 % of its resamples, those without a value left out."""
     usable = draws[np.isfinite(draws)]
     if not np.isfinite(value) or len(usable) < len(draws) // 2:
         return Estimate(float(value), float("nan"), float("nan"), n)

@@ -144,7 +144,7 @@ def tally(
     at = (opened >= split_ms).astype(np.int64)
     np.add.at(out, (at, events["kind"], week_of(opened) - origin), 1.0)
     half = (bars.ts >= split_ms).astype(np.int64)
-    np.add.at(out, (half, _MONTHS, week_of(bars.ts) - origin), step_ms / _MONTH_MS)
+    np.add.at(out[:, _MONTHS], (half, week_of(bars.ts) - origin), step_ms / _MONTH_MS)
     return out
 
 
@@ -156,7 +156,7 @@ def _count(
     threads: int,
     advance: Callable[[], object],
 ) -> np.ndarray:
-    """Return tallies, float64[2 real/surrogate, profiles, 2 halves, kinds, weeks]; surrogates: mean."""
+    """Return tallies, float64[2, profiles, 2, kinds, weeks]: real and mean surrogate, halves."""
     step = interval_ms(sample.interval)
     origin = int(week_of(np.array([sample.first_ms]))[0])
     weeks = int(week_of(np.array([sample.last_ms]))[0]) - origin + 1
@@ -219,7 +219,7 @@ def _funnel(counts: np.ndarray) -> dict[str, float]:
 def _specificity(
     profile: Profile, counts: np.ndarray, base: np.ndarray, weeks: _Weeks
 ) -> Specificity:
-    """Turn one profile's tallies, float64[2 real/surrogate, 2 halves, kinds, weeks], into figures."""
+    """Turn one profile's tallies, float64[2 real/surrogate, 2, kinds, weeks], to figures."""
     armed, level, stab = EventKind.ARMED, EventKind.LEVEL, EventKind.STAB
     breakout = EventKind.BREAKOUT
     real, null = counts.sum(axis=1)
@@ -243,7 +243,7 @@ def _specificity(
 
 
 def baseline_of(profiles: Sequence[Profile]) -> int:
-    """Return which profile the paired ratios are taken over: v1 where it is there, else the last."""
+    """Return which profile the paired ratios are over: v1 where it is there, else the last."""
     names = [p.name for p in profiles]
     return names.index(BASELINE) if BASELINE in names else len(names) - 1
 

@@ -1,21 +1,22 @@
-"""Planted truth: bases whose floor, ceiling and end are known, and falls after which nothing follows.
+"""Planted truth: bases with known floor, ceiling and end, and falls after which nothing follows.
 
 The generator, in bars and in units of ``atr``, the true range of the calm before the fall:
 
 1. Calm: a driftless walk of 320 bars (longer than the detector's warm-up).
-2. Fall: 12 to 40 bars down, three times as volatile, overshooting the later floor by 1.5 to 4.5 atr:
-   the crash wick that a floor must not be taken from.
+2. Fall: 12 to 40 bars down, three times as volatile, overshooting the later floor by 1.5 to 4.5
+   atr: the crash wick that a floor must not be taken from. It is 2 to 3.3 times as deep as the
+   base above its low will be high.
 3. Either a planted base or a walk; both calm down alike, volatility decaying with a half life of 8
    to 20 bars from the fall's to the calm's.
-   *Base*: price snaps back above the floor within 8 bars, then swings between floor and ceiling, 3.5
-   to 7 atr apart, one side to the other in 8 to 30 bars, as a walk pulled towards its next turning
-   point. Bases are short (110 to 400 bars) or
-   long (350 to 800), then break out: 12 bars up through the ceiling, on three times the volume.
+   *Base*: price snaps back above the floor within 8 bars, then swings between floor and ceiling,
+   3.5 to 7 atr apart, one side to the other in 8 to 30 bars, as a walk pulled towards its next
+   turning point. Bases are short (110 to 400 bars) or long (350 to 800), then break out: 12 bars up
+   through the ceiling, on three times the volume.
    *Walk*: driftless, 600 bars. `calming` walks calm down as bases do, `wild` ones stay as volatile
    as the fall: a detector that asks for quiet rejects those for nothing, so they are told apart.
 4. Three ceilings. `hard`: no turning point above it, price is reflected. `noisy`: every turning
-   point, at the floor too, misses by a normal error. `sloped`: hard, and tilted by 0.5 to 1.5 atr over the base, up
-   or down; its truth is its height where the base ends.
+   point, at the floor too, misses by a normal error. `sloped`: hard, and tilted by 0.5 to 1.5 atr
+   over the base, up or down; its truth is its height where the base ends.
 5. Noise (`low` 0.15, `medium` 0.45, `high` 0.8 atr): wicks beyond the body on a fifth of the bars,
    half-normal of that size, and the error of the noisy ceiling's turning points.
 
@@ -40,6 +41,7 @@ WALKS = ("calming", "wild")
 WALK_BARS = 600  # within which a walk counts as armed
 
 _STEPS = 8  # a bar's normal steps
+_WICKED = 0.1  # share of bars with a wick added above, and below
 _CALM_BARS, _BREAK_BARS, _AFTER_BARS = 320, 12, 40
 _FALL_VOLATILITY = 3.0
 # range of a bar of 8 normal steps over the deviation of its close, so that atr is what it says
@@ -99,7 +101,7 @@ def _walk(z, start: float, sigma, drift, low, high, seeking, goals, out) -> None
 
 
 class _Swings(NamedTuple):
-    """Per bar: bars left to the next turning point, its log price, and the walls between which it is."""
+    """Per bar: bars left to the next turning point, its log price, and the walls around."""
 
     left: np.ndarray
     goal: np.ndarray
@@ -267,7 +269,7 @@ def _print(
     z = rng.standard_normal((size, _STEPS))
     out = np.empty((4, size))
     _walk(z, log(100.0), plan.sigma, plan.drift, plan.low, plan.high, plan.left, plan.goal, out)
-    wicked = rng.random((2, size)) < 0.1
+    wicked = rng.random((2, size)) < _WICKED
     wicks = noise * np.abs(rng.standard_normal((2, size))) * wicked
     out[1] += wicks[0]
     out[2] -= wicks[1]
@@ -275,4 +277,5 @@ def _print(
     volume[n_calm:start] *= 2.0
     volume[start + n :] *= 3.0
     ts = step_ms * np.arange(1, size + 1, dtype=np.int64)
-    return Bars.from_arrays(ts, *np.exp(out), volume)
+    o, h, lo, c = np.exp(out)
+    return Bars.from_arrays(ts, o, h, lo, c, volume)

@@ -104,7 +104,8 @@ def surrogate(bars: Bars, *, seed: int, interval_ms: int, block: str = "bar") ->
     out = np.empty((4, len(bars)))
     width = BLOCK_MS[block] or interval_ms
     _flip(bars.ts, bars.open, bars.high, bars.low, bars.close, interval_ms, width, seed, out)
-    return Bars.from_arrays(bars.ts, *out, bars.volume, bars.turnover)
+    o, h, lo, c = out
+    return Bars.from_arrays(bars.ts, o, h, lo, c, bars.volume, bars.turnover)
 
 
 def stretches(bars: Bars, interval_ms: int, *, bars_min: int = 1) -> list[Bars]:
