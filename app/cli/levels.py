@@ -52,7 +52,7 @@ def levels(
     """
     from app.cli.out import Out, number, utc
     from data.profiles import load_profile
-    from research.levels import sample_of, specificity
+    from research.levels import BARS_MIN, sample_of, specificity
     from research.levels_planted import planted_truth, specs
 
     _in_range(surrogates=(surrogates, 0, 10_000), planted=(planted, 0, 100_000))
@@ -86,10 +86,9 @@ def levels(
     screen.document(_document(sample, found, truth, surrogates, planted, block, seed))
     if sample is not None:
         day = utc(sample.split_ms)[:10]
-        screen.say(
-            f"\n  {utc(sample.first_ms)[:10]} → {utc(sample.last_ms)[:10]}, halves meet at {day};"
-            f" {number(sample.bars_short)} bars in short stretches left out"
-        )
+        first, last = utc(sample.first_ms)[:10], utc(sample.last_ms)[:10]
+        screen.say(f"\n  {first} → {last}, halves meet at {day}")
+        screen.say(f"  left out: {number(sample.bars_short)} bars in stretches under {BARS_MIN}")
         _show_found(screen, found, profiles)
     if truth:
         _show_truth(screen, truth)
