@@ -110,6 +110,7 @@ def check_scale(scan: Scan, params: object, bars: Bars, price_power: int, volume
     events = scan(new_contexts(1), params, scaled)
     for name in PRICE_FIELDS:
         events[name] /= factor
+    plain["score_round"] = events["score_round"] = 0.0  # the round-number part alone knows the unit
     same(plain, events, f"prices x 2^{price_power}, volume x 2^{volume_power}")
 
 
@@ -223,16 +224,18 @@ def check_bookkeeping(events: np.ndarray, params, bars: Bars) -> None:
         assert e["peak_t"] <= e["trough_t"] <= e["anchor_t"] <= opened, where
         assert e["hard_floor"] < e["peak"], where
         assert e["hard_floor"] <= e["close"] or e["kind"] != EventKind.DUMP, where
-        assert e["floor"] <= e["q95"], where
         assert e["nb"] >= 1, where
         assert e["levels"][0] == e["level"], where
         assert e["levels"][5] == e["q95"], where
         assert e["levels"][7] >= min(e["floor"], e["levels"][1]), where
         assert e["params_hash"] == params.meta.params_hash, where
         assert e["drop"] >= params.dump.d_min, where
+        assert 0.0 < e["contraction"] <= 1.0, where
+        zone = [e[x] for x in ("level_edge", "zone_lo", "level_score", "touches", "score_touch")]
         if e["level"] > 0.0:
-            w = 2.0 * params.armed.zone_half_width * e["batr"]
-            assert e["kind"] != EventKind.ARMED or e["zone_lo"] >= e["level_edge"] - w, where
+            assert 0.0 < e["zone_lo"] <= e["level_edge"], where
+        else:
+            assert not any(zone), f"{where}: facts of a level that is gone"
         _check_kind(e, params, where)
 
 
@@ -240,12 +243,13 @@ def _check_kind(e: np.void, params, where: str) -> None:
     b, a, k = params.base, params.armed, params.breakout
     if e["kind"] == EventKind.ARMED:
         assert e["close"] <= e["level"], where
+        assert e["floor"] < e["q95"], where
         assert e["nb"] >= b.base_min, where
         assert e["h_atr"] >= b.height_min, where
         assert e["er"] <= b.er_max, where
         assert e["drift"] <= b.drift_max, where
         assert e["level_score"] >= a.score_min, where
-        assert e["touches"] >= a.members_min, where
+        assert e["touches"] >= 1, where
         assert min(e["touches_r"], e["touches_s"]) >= a.touches_min, where
         if a.top_share > 0.0:
             line = e["floor"] + a.top_share * (e["q95"] - e["floor"])

@@ -44,7 +44,7 @@ class Rating:
 def ew(values: list[float], window: int) -> float:
     mean = 0.0
     for i, x in enumerate(values):
-        mean += (x - mean) / min(window, i + 1)
+        mean += 1.0 / min(window, i + 1) * (x - mean)
     return mean
 
 
@@ -143,6 +143,14 @@ class Base:
     touches_s: int = 0
 
     @property
+    def zone_lo(self) -> float:
+        return self.rating.zone_lo if self.level else 0.0
+
+    def clear_level(self) -> None:
+        self.level = self.edge_price = 0.0
+        self.rating, self.touches_r, self.touches_s = None, 0, 0
+
+    @property
     def nb(self) -> int:
         return len(self.rows)
 
@@ -215,7 +223,7 @@ class Base:
             rejection = 0.4 + 0.6 * min(v.rejection / batr, 4.0) / 2.0
             total += age * rejection * (0.7 + 0.3 * min(v.relvol, 3.0) / 1.5)
         prices = sorted((v.price for v in inside), reverse=True)
-        zone_lo = prices[-1] if prices else 0.0
+        zone_lo = prices[-1] if prices else self.zone_lo  # all forgotten: it stays as it was
         level = x
         if len(prices) > 1 and pa.level_mode == 1:
             level = 0.5 * (prices[0] + prices[1])
@@ -225,8 +233,8 @@ class Base:
         edge = edge_contrast(hv, x, 1.5 * batr, self.trough, self.depth)
         middle = 0.5 * (zone_lo + x)
         old = [v for v in pivots if v.bar < self.anchor and abs(v.price - middle) <= w]
-        polarity = 1.0 if old and pa.w_polarity != 0.0 else 0.0
-        rounded = 1.0 if pa.w_round != 0.0 and is_round(x, 0.25 * batr) else 0.0
+        polarity = 1.0 if old else 0.0
+        rounded = 1.0 if is_round(x, 0.25 * batr) else 0.0
         over = self.overhang(x + 0.1 * batr)
         score = pa.w_touch * touch + pa.w_edge * edge + pa.w_polarity * polarity
         score = score + (pa.w_round * rounded - pa.w_over * over)

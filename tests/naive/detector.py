@@ -14,6 +14,9 @@ Readings, where the specification leaves room (the engine reads it the same way)
 * A detector without re-anchor looks for its first level on the STAB bar; afterwards on pivots only.
 * The level's price stays as chosen; score, zone and touches of its edge are rescored on pivots.
 * BREAKOUT and REJECTED show the base as it was before their bar; the net move in `er` includes it.
+* The time of an impossible bar is trusted only where a bar was due.
+* The weight of an EW mean multiplies the difference (not: the difference is divided).
+* "Max ATR since the dump" is taken over all bars since, those of a base included.
 * Springs are dips under the trough (the hard floor) that close back above it.
 * Touch counts are those of the last time arming was considered.
 * The pre-dump shelf is sought above the middle of floor and q95.
@@ -23,7 +26,7 @@ from dataclasses import dataclass
 from math import isfinite, log, nan, sqrt
 
 from engine.messages import EventKind, Gate, Phase
-from tests.naive.base import Base, Pivot, Row
+from tests.naive.base import Base, Pivot, Rating, Row
 
 REMEMBERED = 32  # swings
 
@@ -111,7 +114,7 @@ class Twin:
         if not (on_grid and sound):
             self.unsound += 1
             self.reset(bar)
-            if on_grid:
+            if bar.t == self.last_t + self.step_ms:
                 self.last_t = bar.t
             return self.out
         missing = (bar.t - self.last_t) // self.step_ms - 1 if self.last_t else 0
@@ -142,7 +145,7 @@ class Twin:
         relvol = bar.v / self.vol_slow if self.vol_slow > 0.0 else 0.0
 
         def weigh(mean: float, x: float, window: int) -> float:
-            return mean + (x - mean) / min(window, n + 1)
+            return mean + 1.0 / min(window, n + 1) * (x - mean)
 
         self.atr = weigh(self.atr, tr, p.monitor.n_atr)
         self.atr_slow = weigh(self.atr_slow, tr, p.monitor.n_slow)
@@ -244,6 +247,7 @@ class Twin:
 
     def in_base(self, bar: Bar, tr: float, r: float, confirmed: int) -> None:
         p, d = self.p.base, self.dump
+        d.atr_max = max(d.atr_max, self.atr)
         if self.phase == Phase.ARMED:
             self.judge(bar)
         elif self.phase == Phase.BASE and p.reanchor == 1:
@@ -352,7 +356,7 @@ class Twin:
             if d.attempts < p.attempts_max and bar.c > d.trough:
                 self.phase = Phase.BASE
                 self.emit(EventKind.FAILED, bar, Phase.BREAKOUT)
-                self.base.level = 0.0
+                self.base.clear_level()
             else:
                 self.leave(EventKind.FAILED, bar)
         elif age >= p.cool_bars:
@@ -430,19 +434,18 @@ class Twin:
                 self.remembered(), d.peak.bar, (e["peak_t"], e["trough_t"]), p.armed, p.base
             ),
         }
-        if b.level:
-            r = b.rating
-            e |= {
-                "level_edge": b.edge_price,
-                "level_score": r.score,
-                "touches": r.members,
-                "zone_lo": r.zone_lo,
-                "score_touch": r.touch,
-                "score_edge": r.edge,
-                "score_polarity": r.polarity,
-                "score_round": r.rounded,
-                "overhang": r.over,
-            }
+        r = b.rating or Rating(0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        e |= {
+            "level_edge": b.edge_price,
+            "level_score": r.score,
+            "touches": r.members,
+            "zone_lo": r.zone_lo,
+            "score_touch": r.touch,
+            "score_edge": r.edge,
+            "score_polarity": r.polarity,
+            "score_round": r.rounded,
+            "overhang": r.over,
+        }
 
 
 def run(params, bars, *, symbol_id: int = 0, step_ms: int = 900_000, breadth=None, fall=None):
