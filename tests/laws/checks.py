@@ -120,13 +120,19 @@ def persisted(contexts: np.ndarray) -> np.ndarray:
 
 
 def check_chunks(
-    scan: Scan, params: object, bars: Bars, rng: np.random.Generator, restart=persisted, **kw: object
+    scan: Scan,
+    params: object,
+    bars: Bars,
+    rng: np.random.Generator,
+    restart: Callable[[np.ndarray], np.ndarray] = persisted,
+    most: int = 12,
+    **kw: object,
 ) -> None:
     """Any cutting of a history, with a restart at each cut, gives the same bytes."""
     whole = new_contexts(1)
     full = scan(whole, params, bars, **kw)
     context, parts = new_contexts(1), [np.zeros(0, EVENT)]
-    for a, b in chunks(rng, len(bars)):
+    for a, b in chunks(rng, len(bars), most):
         context = restart(context)
         parts.append(scan(context, params, bars.slice(a, b), **kw))
     same(full, np.concatenate(parts), "chunks")
