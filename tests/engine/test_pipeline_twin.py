@@ -29,7 +29,8 @@ def _agree(params: DetectorParams, bars: Bars, *, step_ms: int = STEP_MS, facts=
     )
     given = {} if facts is None else dict(zip(("breadth", "fall"), facts.aligned(bars.ts), strict=True))
     wanted, _ = naive.run(params, bars, symbol_id=3, step_ms=step_ms, **given)
-    assert compare.difference(events, wanted) is None
+    difference = compare.difference(events, wanted)
+    assert difference is None, difference
     return events
 
 
@@ -83,11 +84,9 @@ def test_the_step_equals_its_twin_with_market_facts(seed: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_shipped_profiles_at_full_size(name: str) -> None:
-    kinds = set()
-    for seed in (11, 12):
-        bars = path(np.random.default_rng(seed), 2500, scale=4.0)
-        kinds |= set(_agree(load_profile(name, "15m").params, bars)["kind"].tolist())
-    assert {EventKind.DUMP, EventKind.STAB, EventKind.ARMED} <= kinds
+    bars = path(np.random.default_rng(11), 1800, scale=4.0)
+    events = _agree(load_profile(name, "15m").params, bars)
+    assert {EventKind.DUMP, EventKind.STAB, EventKind.ARMED} <= set(events["kind"].tolist())
 
 
 @pytest.mark.laws

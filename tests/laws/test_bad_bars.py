@@ -36,7 +36,8 @@ def test_the_twin_agrees_on_faulty_input(seed: int, name: str, gap_max: int) -> 
     params, context = small(name, gap_max=gap_max), new_contexts(1)
     events = scan(context, params, bars)
     wanted, twin = naive.run(params, bars)
-    assert compare.difference(events, wanted) is None
+    difference = compare.difference(events, wanted)
+    assert difference is None, difference
     counts = [int(context[0][f]) for f in ("n_resets", "n_dropped", "n_unsound", "n_gaps")]
     assert counts == [twin.resets, twin.dropped, twin.unsound, twin.gaps]
     assert int(context[0]["last_t"]) == twin.last_t
