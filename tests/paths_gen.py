@@ -83,9 +83,19 @@ def _volume(rng: np.random.Generator, move: np.ndarray) -> np.ndarray:
 
 
 def path(
-    rng: np.random.Generator, n: int, *, scale: float = 1.0, step_ms: int = STEP_MS, start: int = START_MS
+    rng: np.random.Generator,
+    n: int,
+    *,
+    scale: float = 1.0,
+    ticks: bool | None = None,
+    step_ms: int = STEP_MS,
+    start: int = START_MS,
 ) -> Bars:
-    """Return ``n`` sound, gapless bars; ``scale`` stretches walks and bases (1 = shrunk profiles)."""
+    """Return ``n`` sound, gapless bars.
+
+    ``scale`` stretches walks and bases (1 suits the shrunk profiles); ``ticks`` puts prices on a
+    price grid always, never, or (None) mostly.
+    """
     logs: list[float] = [float(np.log(rng.uniform(0.02, 500.0)))]
     while len(logs) < n + 1:
         logs += _one_cycle(rng, logs[-1], scale)
@@ -99,7 +109,8 @@ def path(
     high = np.maximum(open_, close) * (1.0 + up)
     low = np.minimum(open_, close) * (1.0 - down)
     volume = _volume(rng, np.diff(x))
-    if rng.random() < 0.6:  # a tick makes equal highs, equal lows and bars without range
+    on_grid = rng.random() < 0.6
+    if on_grid if ticks is None else ticks:  # a tick makes equal highs, equal lows and bars without range
         tick = 10.0 ** np.floor(np.log10(low.min() * 0.002))
         open_, high, low, close = (
             np.maximum(np.round(p / tick), 1.0) * tick for p in (open_, high, low, close)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from engine.pipeline.detector import DetectorParams
 from engine.pipeline.market import MarketParams, market_history
 from engine.pipeline.phase import new_contexts
 from engine.pipeline.scan import scan_history
+from tests.golden.made import real_bars
 from tests.naive import compare
 from tests.naive import detector as naive
 from tests.paths_gen import STEP_MS, columns, market, path, with_holes
@@ -112,16 +112,7 @@ def test_a_market_without_volume_meets_the_volume_gate_as_zero(seed: int) -> Non
 def test_the_step_equals_its_twin_on_real_history(
     shared_lake: Path, venue: str, interval: str, symbol: str, name: str
 ) -> None:
-    frame = real_frame(shared_lake, venue, interval, symbol)
-    bars = Bars.from_frame(frame).slice(0, 6000)
+    bars = real_bars(shared_lake, venue, interval, symbol).slice(0, 4000)
     events = _agree(load_profile(name, interval).params, bars, step_ms=interval_ms(interval))
     assert len(events)
 
-
-def real_frame(lake: Path, venue: str, interval: str, symbol: str) -> pl.DataFrame:
-    """Read one series of the lake, or skip where this lake has none."""
-    folder = lake / f"venue={venue}" / f"interval={interval}" / f"symbol={symbol}"
-    files = sorted(folder.glob("**/*.parquet"))
-    if not files:
-        pytest.skip(f"the lake has no {venue} {interval} {symbol}")
-    return pl.concat([pl.read_parquet(f, hive_partitioning=False) for f in files], how="diagonal")
