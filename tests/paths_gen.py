@@ -1,4 +1,4 @@
-"""Seeded price paths that visit every phase: dumps, bases, springs, breakouts, failures, V-recoveries.
+"""Seeded price paths that visit every phase: dumps, bases, springs, breakouts, failures, Vs.
 
 Everything follows from one numpy Generator; nothing here knows how the detector works.
 """
@@ -13,7 +13,9 @@ STEP_MS = 900_000
 START_MS = 1_700_000_100_000 // STEP_MS * STEP_MS
 
 
-def _walk(rng: np.random.Generator, x: float, n: int, sigma: float, drift: float = 0.0) -> list[float]:
+def _walk(
+    rng: np.random.Generator, x: float, n: int, sigma: float, drift: float = 0.0
+) -> list[float]:
     return list(x + np.cumsum(rng.normal(drift, sigma, n)))
 
 
@@ -37,6 +39,35 @@ def _base(rng: np.random.Generator, x: float, n: int, height: float) -> list[flo
     return out
 
 
+def _base_and_end(
+    rng: np.random.Generator, x: float, top: float, depth: float, sigma: float, scale: float
+) -> list[float]:
+    out: list[float] = [x]
+    height = depth * rng.uniform(0.08, 0.35)
+    length = int(rng.integers(40, 170) * scale)
+    out += _base(rng, out[-1], length, height)
+    floor = out[-1]
+    end = rng.choice(["up", "fail", "spring", "shelf", "poke", "stay", "v"])
+    if end == "spring":
+        out += [floor - 1.6 * height, floor]
+        out += _base(rng, out[-1], length // 2, height)
+    if end in {"poke", "fail", "up"}:
+        top_edge = floor + rng.uniform(0.8, 1.6) * height
+        out += list(np.linspace(out[-1], top_edge, int(rng.integers(2, 4))))
+        out += _walk(rng, out[-1] + 0.3 * height, int(rng.integers(1, 6)), 0.1 * height)
+    if end == "fail":
+        out += _walk(rng, out[-1] - height, int(rng.integers(5, 30)), 0.15 * height)
+        out += _base(rng, out[-1], length // 2, height)
+    if end == "up":
+        out += _walk(rng, out[-1], int(rng.integers(5, 40)), sigma, sigma)
+    if end == "shelf":
+        out += list(np.linspace(out[-1], out[-1] - 2.0 * height, 4))
+        out += _walk(rng, out[-1], int(rng.integers(5, 60)), sigma)
+    if end == "v":
+        out += list(np.linspace(out[-1], top, int(rng.integers(4, 12))))
+    return out[1:]
+
+
 def _one_cycle(rng: np.random.Generator, x: float, scale: float) -> list[float]:
     sigma = rng.uniform(0.001, 0.003)
     out = _walk(rng, x, int(rng.integers(20, 80) * scale), sigma)
@@ -50,28 +81,7 @@ def _one_cycle(rng: np.random.Generator, x: float, scale: float) -> list[float]:
         elif kind == "bleed":
             out += _walk(rng, out[-1], int(rng.integers(10, 60) * scale), sigma, -sigma)
         elif kind == "base":
-            height = depth * rng.uniform(0.08, 0.35)
-            length = int(rng.integers(40, 170) * scale)
-            out += _base(rng, out[-1], length, height)
-            floor = out[-1]
-            end = rng.choice(["up", "fail", "spring", "shelf", "poke", "stay", "v"])
-            if end == "spring":
-                out += [floor - 1.6 * height, floor]
-                out += _base(rng, out[-1], length // 2, height)
-            if end in {"poke", "fail", "up"}:
-                top_edge = floor + rng.uniform(0.8, 1.6) * height
-                out += list(np.linspace(out[-1], top_edge, int(rng.integers(2, 4))))
-                out += _walk(rng, out[-1] + 0.3 * height, int(rng.integers(1, 6)), 0.1 * height)
-            if end == "fail":
-                out += _walk(rng, out[-1] - height, int(rng.integers(5, 30)), 0.15 * height)
-                out += _base(rng, out[-1], length // 2, height)
-            if end == "up":
-                out += _walk(rng, out[-1], int(rng.integers(5, 40)), sigma, sigma)
-            if end == "shelf":
-                out += list(np.linspace(out[-1], out[-1] - 2.0 * height, 4))
-                out += _walk(rng, out[-1], int(rng.integers(5, 60)), sigma)
-            if end == "v":
-                out += list(np.linspace(out[-1], top, int(rng.integers(4, 12))))
+            out += _base_and_end(rng, out[-1], top, depth, sigma, scale)
     return out
 
 
@@ -110,7 +120,9 @@ def path(
     low = np.minimum(open_, close) * (1.0 - down)
     volume = _volume(rng, np.diff(x))
     on_grid = rng.random() < 0.6
-    if on_grid if ticks is None else ticks:  # a tick makes equal highs, equal lows and bars without range
+    if (
+        on_grid if ticks is None else ticks
+    ):  # a tick makes equal highs, equal lows and bars without range
         tick = 10.0 ** np.floor(np.log10(low.min() * 0.002))
         open_, high, low, close = (
             np.maximum(np.round(p / tick), 1.0) * tick for p in (open_, high, low, close)
@@ -178,9 +190,7 @@ def with_faults(rng: np.random.Generator, bars: Bars, faults: int) -> tuple[Bars
     return Bars.from_arrays(*(list(x) for x in zip(*rows, strict=True))), counts
 
 
-def market(
-    rng: np.random.Generator, symbols: int, n: int, *, holes: int = 2
-) -> dict[str, Bars]:
+def market(rng: np.random.Generator, symbols: int, n: int, *, holes: int = 2) -> dict[str, Bars]:
     """Return a small universe on one grid: own paths, shared crashes, holes, late listings."""
     crashes = rng.integers(n // 4, n, 2)
     shock = np.zeros(n)

@@ -7,7 +7,9 @@ NAMES = ("default", "early", "strict", "v1")
 SHRINK = 4
 
 
-def small(name: str, interval: str = "15m", *, round_weight: float | None = None, gap_max: int = 0) -> DetectorParams:
+def small(
+    name: str, interval: str = "15m", *, round_weight: float | None = None, gap_max: int = 0
+) -> DetectorParams:
     """Return a shipped profile's parameters with its bar counts divided by `SHRINK`."""
     p = load_profile(name, interval).params
 
@@ -27,7 +29,9 @@ def small(name: str, interval: str = "15m", *, round_weight: float | None = None
             calm_bars=cut(s.calm_bars, 2), n_stab=cut(s.n_stab, 4), stab_max=cut(s.stab_max, 40)
         ),
         base=b._replace(
-            base_min=cut(b.base_min, 12), base_max=cut(b.base_max, 120), batr_bars=cut(b.batr_bars, 16)
+            base_min=cut(b.base_min, 12),
+            base_max=cut(b.base_max, 120),
+            batr_bars=cut(b.batr_bars, 16),
         ),
         armed=armed,
         breakout=k._replace(cool_bars=cut(k.cool_bars, 4), fail_bars=cut(k.fail_bars, 4)),

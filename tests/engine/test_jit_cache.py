@@ -1,4 +1,4 @@
-"""An edited callee in another file must be seen by plain Python, whatever the compiler has cached."""
+"""An edited callee in another file is seen by plain Python, whatever the compiler has cached."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ def copied(tmp_path: Path) -> Path:
 def _ask(root: Path, home: Path, **more: str) -> float:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA", "PYTHON"))}
     env = kept | {"HOME": str(home), "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"} | more
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", ASK], cwd=home, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

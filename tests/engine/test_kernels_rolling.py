@@ -37,12 +37,16 @@ def test_falls_need_an_unbroken_window(seed: int, window: int) -> None:
         # exact from any start that has the window behind it
         if start > 0:
             part = np.empty(window)
-            falls(ts[start : i + 1], high[start : i + 1], close[start : i + 1], 60_000, window, part)
+            falls(
+                ts[start : i + 1], high[start : i + 1], close[start : i + 1], 60_000, window, part
+            )
             assert part[-1:].tobytes() == out[i : i + 1].tobytes()
 
 
 @given(st.lists(prices, min_size=1, max_size=50), st.integers(1, 20), st.integers(-20, 20))
-def test_the_ew_mean_is_a_plain_mean_first_and_scales_exactly(xs: list[float], window: int, j: int) -> None:
+def test_the_ew_mean_is_a_plain_mean_first_and_scales_exactly(
+    xs: list[float], window: int, j: int
+) -> None:
     mean = scaled = 0.0
     for n, x in enumerate(xs):
         mean = ew_step(mean, x, window, n)
@@ -54,7 +58,9 @@ def test_the_ew_mean_is_a_plain_mean_first_and_scales_exactly(xs: list[float], w
 
 
 @given(prices, prices, prices, prices, st.floats(0, 1e12))
-def test_a_candle_is_sound_when_high_and_low_enclose(o: float, h: float, lo: float, c: float, v: float) -> None:
+def test_a_candle_is_sound_when_high_and_low_enclose(
+    o: float, h: float, lo: float, c: float, v: float
+) -> None:
     assert is_sound(o, h, lo, c, v) == (lo <= min(o, c) and h >= max(o, c))
     assert is_sound(o, max(o, h, lo, c), min(o, h, lo, c), c, v)
 

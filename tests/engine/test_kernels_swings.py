@@ -11,7 +11,9 @@ from engine.pipeline.phase import new_contexts
 pytestmark = pytest.mark.laws
 
 
-def _naive(bars: list[tuple[float, float, float]], theta: float) -> list[tuple[int, float, int, float, int]]:
+def _naive(
+    bars: list[tuple[float, float, float]], theta: float
+) -> list[tuple[int, float, int, float, int]]:
     """Return (kind, price, bar, relvol, confirmed at) of every pivot."""
     kind, (price, at, relvol) = 1, (bars[0][0], 0, bars[0][2])
     out = []
@@ -30,7 +32,14 @@ def test_pivots_equal_the_twin(seed: int, theta: float, n: int) -> None:
     rng = np.random.default_rng(seed)
     mid = 100.0 + np.cumsum(rng.integers(-2, 3, n)) / 2.0
     spans = rng.integers(0, 4, (2, n)) / 4.0
-    bars = list(zip((mid + spans[0]).tolist(), (mid - spans[1]).tolist(), rng.random(n).tolist(), strict=True))
+    bars = list(
+        zip(
+            (mid + spans[0]).tolist(),
+            (mid - spans[1]).tolist(),
+            rng.random(n).tolist(),
+            strict=True,
+        )
+    )
     contexts = new_contexts(1)
     s, told = contexts[0], []
     for i, (h, lo, v) in enumerate(bars):
@@ -51,7 +60,10 @@ def test_pivots_equal_the_twin(seed: int, theta: float, n: int) -> None:
 
 def test_a_pivot_is_known_at_its_confirmation_not_before() -> None:
     s = new_contexts(1)[0]
-    kinds = [swing_step(s, h, h - 0.5, n, 1.0, 2.0) for n, h in enumerate([10.0, 12.0, 11.0, 9.0, 9.5, 12.5])]
+    kinds = [
+        swing_step(s, h, h - 0.5, n, 1.0, 2.0)
+        for n, h in enumerate([10.0, 12.0, 11.0, 9.0, 9.5, 12.5])
+    ]
     assert kinds == [0, 0, 0, 1, 0, -1]
 
 

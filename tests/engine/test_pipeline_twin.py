@@ -27,7 +27,9 @@ def _agree(params: DetectorParams, bars: Bars, *, step_ms: int = STEP_MS, facts=
     events = scan_history(
         new_contexts(1), params, bars, symbol_id=3, interval_ms=step_ms, market=facts
     )
-    given = {} if facts is None else dict(zip(("breadth", "fall"), facts.aligned(bars.ts), strict=True))
+    given = (
+        {} if facts is None else dict(zip(("breadth", "fall"), facts.aligned(bars.ts), strict=True))
+    )
     wanted, _ = naive.run(params, bars, symbol_id=3, step_ms=step_ms, **given)
     difference = compare.difference(events, wanted)
     assert difference is None, difference
@@ -115,4 +117,3 @@ def test_the_step_equals_its_twin_on_real_history(
     bars = real_bars(shared_lake, venue, interval, symbol).slice(0, 4000)
     events = _agree(load_profile(name, interval).params, bars, step_ms=interval_ms(interval))
     assert len(events)
-

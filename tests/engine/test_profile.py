@@ -54,7 +54,9 @@ SPECIFIED = {
 }
 
 
-@pytest.mark.parametrize(("where", "values"), SPECIFIED.items(), ids=lambda x: "-".join(map(str, x)))
+@pytest.mark.parametrize(
+    ("where", "values"), SPECIFIED.items(), ids=lambda x: "-".join(map(str, x))
+)
 def test_the_specified_parameters(where: tuple[str, str, str], values: tuple) -> None:
     interval, group, name = where
     for profile, value in zip(NAMES, values, strict=True):

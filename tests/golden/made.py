@@ -92,7 +92,11 @@ def real_summary(lake: Path, venue: str, interval: str, symbol: str, profile: st
         new_contexts(1), p.params, bars, symbol_id=0, interval_ms=interval_ms(interval)
     )
     kinds = Counter(EventKind(int(k)).name for k in events["kind"])
-    return {"bars": len(bars), "events": dict(sorted(kinds.items())), "sha256": digest(flat(events))}
+    return {
+        "bars": len(bars),
+        "events": dict(sorted(kinds.items())),
+        "sha256": digest(flat(events)),
+    }
 
 
 def key(venue: str, interval: str, symbol: str, profile: str) -> str:

@@ -32,7 +32,10 @@ SHAPES: dict[EventKind, tuple[set[Phase], set[Phase]]] = {
     EventKind.BREAKOUT: ({Phase.ARMED}, {Phase.BREAKOUT}),
     EventKind.REJECTED: ({Phase.ARMED}, {Phase.ARMED}),
     EventKind.INVAL: ({Phase.BASE, Phase.ARMED}, {Phase.DUMP}),
-    EventKind.VREC: ({Phase.DUMP, Phase.STABILIZATION, Phase.BASE, Phase.ARMED}, {Phase.MONITORING}),
+    EventKind.VREC: (
+        {Phase.DUMP, Phase.STABILIZATION, Phase.BASE, Phase.ARMED},
+        {Phase.MONITORING},
+    ),
     EventKind.TIMEOUT: (
         {Phase.DUMP, Phase.STABILIZATION, Phase.BASE, Phase.ARMED},
         {Phase.MONITORING},
@@ -101,7 +104,9 @@ def check_poison(
     same(full[full["t"] <= until], poisoned[poisoned["t"] <= until], f"poison after {k} bars")
 
 
-def check_scale(scan: Scan, params: object, bars: Bars, price_power: int, volume_power: int) -> None:
+def check_scale(
+    scan: Scan, params: object, bars: Bars, price_power: int, volume_power: int
+) -> None:
     """Powers of two in price and volume change no event. Needs a round weight of 0."""
     plain = scan(new_contexts(1), params, bars)
     ts, *prices, volume = columns(bars)

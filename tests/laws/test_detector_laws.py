@@ -46,7 +46,9 @@ def test_powers_of_two_change_no_event(seed: int, name: str, price: int, volume:
 
 
 @given(seeds, names, st.sampled_from([0, 3]))
-def test_any_chunking_with_restarts_gives_the_same_bytes(seed: int, name: str, gap_max: int) -> None:
+def test_any_chunking_with_restarts_gives_the_same_bytes(
+    seed: int, name: str, gap_max: int
+) -> None:
     rng, bars = _bars(seed)
     bars = with_holes(rng, bars, 2)
     for _ in range(4):

@@ -21,7 +21,9 @@ PARAMS = MarketParams(breadth_bars=12, fall_bars=24, breadth_fall=0.05)
 FIELDS = ("ts", "breadth", "median_fall", "present", "absent")
 
 
-def _universe(seed: int, coins: int = 5, bars: int = 200) -> tuple[np.random.Generator, dict[str, Bars]]:
+def _universe(
+    seed: int, coins: int = 5, bars: int = 200
+) -> tuple[np.random.Generator, dict[str, Bars]]:
     rng = np.random.default_rng(seed)
     return rng, market(rng, coins, bars)
 

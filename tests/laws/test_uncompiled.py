@@ -57,8 +57,18 @@ def _elsewhere(tmp_path: Path, file: str = "", old: str = "", new: str = "") -> 
         "PYTHONPATH": os.pathsep.join([str(tmp_path), str(source.parent)]),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [sys.executable, "-W", "ignore::RuntimeWarning", "-c", SCRIPT, str(tmp_path), str(out)]
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-W",
+        "ignore::RuntimeWarning",
+        "-c",
+        SCRIPT,
+        str(tmp_path),
+        str(out),
+    ]
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return np.frombuffer(out.read_bytes(), EVENT)
 

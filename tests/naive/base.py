@@ -1,4 +1,4 @@
-"""The naive twin's base: every number recomputed from the plain list of its bars. Slow on purpose."""
+"""The naive twin's base: every number recomputed from the list of its bars. Slow on purpose."""
 
 from dataclasses import dataclass, field
 from math import exp, floor, log, log10, sqrt
@@ -76,8 +76,10 @@ def quantile(counts: list[int], q: float, trough: float, depth: float) -> float:
     raise AssertionError
 
 
-def volume_profile(rows: list[tuple[float, float, float]], trough: float, depth: float) -> list[float]:
-    """Each bar's volume (high, low, volume) spread evenly from the bin of its low to that of its high."""
+def volume_profile(
+    rows: list[tuple[float, float, float]], trough: float, depth: float
+) -> list[float]:
+    """Volumes of (high, low, volume) rows, each spread evenly from its low's bin to its high's."""
     out = [0.0] * BINS
     for h, lo, v in rows:
         first, last = bin_of(log(lo / trough), depth), bin_of(log(h / trough), depth)
@@ -254,7 +256,11 @@ class Base:
         best = max(rated, key=lambda pair: pair[1].score, default=None)
         if self.level > 0.0:
             self.rating = self.rate(self.edge_price, pivots, n, pa, pb)
-            if best is None or best[0] == self.edge_price or n - self.level_bar < pa.change_gap_bars:
+            if (
+                best is None
+                or best[0] == self.edge_price
+                or n - self.level_bar < pa.change_gap_bars
+            ):
                 return False
             ahead = pa.hysteresis * (1.0 if best[1].level >= self.level else pa.hysteresis_down)
             if best[1].score <= self.rating.score + ahead:
@@ -281,7 +287,9 @@ class Base:
         self.touches_r, self.touches_s = runs.count("R"), runs.count("S")
         return self.touches_r, self.touches_s
 
-    def variants(self, pivots: list[Pivot], peak_bar: int, seed: tuple[int, int], pa, pb) -> list[float]:
+    def variants(
+        self, pivots: list[Pivot], peak_bar: int, seed: tuple[int, int], pa, pb
+    ) -> list[float]:
         """The eight ceilings of `LevelKind`, in its order."""
         w = 2.0 * pa.zone_half_width * self.batr(pb)
         fl, q95 = self.floor(pb), self.q95()

@@ -7,7 +7,7 @@ from engine.bars import Bars
 
 
 def usable_bars(bars: Bars, step_ms: int) -> dict[int, tuple[float, float]]:
-    """Return {open time: (high, close)} of the possible, on-grid bars later than all before them."""
+    """Return {open time: (high, close)} of possible, on-grid bars later than all before."""
     out: dict[int, tuple[float, float]] = {}
     latest = None
     columns = (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume)
@@ -23,14 +23,16 @@ def usable_bars(bars: Bars, step_ms: int) -> dict[int, tuple[float, float]]:
 
 
 def fall(bars: dict[int, tuple[float, float]], t: int, window: int, step_ms: int) -> float | None:
-    """ln(highest high of the last ``window`` bars up to t / close at t), or None with a hole in it."""
+    """ln(highest high of the last ``window`` bars / close at t), or None with a hole in it."""
     stamps = [t - i * step_ms for i in range(window)]
     if any(x not in bars for x in stamps):
         return None
     return log(max(bars[x][0] for x in stamps) / bars[t][1])
 
 
-def facts_before(universe: dict[str, Bars], t: int, params, step_ms: int) -> tuple[float, float, int, int]:
+def facts_before(
+    universe: dict[str, Bars], t: int, params, step_ms: int
+) -> tuple[float, float, int, int]:
     """Return (breadth, median fall, present, absent) for the bar that opens at t."""
     short, long = [], []
     for bars in universe.values():
