@@ -164,7 +164,9 @@ def breakeven_price(entry: float, taker_fee: float, sweep: float) -> float:
 
 
 @kernel
-def next_stop(stop: float, breakeven: float, highest: float, batr: float, trail_batr: float) -> float:
+def next_stop(
+    stop: float, breakeven: float, highest: float, batr: float, trail_batr: float
+) -> float:
     """Return the stop after TP1 for the next bar: monotone, never below breakeven."""
     return max(stop, max(breakeven, highest - trail_batr * batr))
 
@@ -292,7 +294,13 @@ def find_entry(
         if rules.exit_on_failed and order["failed_t"] > 0 and ts[k] >= order["failed_t"]:
             return EXPIRED, k - 1, 0.0, 0.0, 0
         if open_[k] <= limit:
-            return OPENED, k, limit, limit, 0  # resting: filled at its price when the market jumps over it
+            return (
+                OPENED,
+                k,
+                limit,
+                limit,
+                0,
+            )  # resting: filled at its price when the market jumps over it
         if low[k] <= limit:
             return OPENED, k, limit, limit, 1
     return EXPIRED, min(n, first + rules.valid_bars) - 1, 0.0, 0.0, 0

@@ -29,9 +29,7 @@ def make_order(**values):
 def run(bars, orders, rules, funding=NO_FUNDING, fine=NO_FINE, fine_ms=0, room=None):
     trades = np.zeros(len(orders), paths.TRADE)
     fills = np.zeros(len(orders) * (len(funding[0]) + 3) if room is None else room, paths.FILL)
-    n = paths.walk_trades(
-        *bars, orders, *funding, *fine, fine_ms, MS, rules, trades, fills
-    )
+    n = paths.walk_trades(*bars, orders, *funding, *fine, fine_ms, MS, rules, trades, fills)
     return trades, fills[:n]
 
 
@@ -250,7 +248,9 @@ def cases(draw):
     )  # fmt: skip
     every = draw(st.sampled_from([MS // 3, MS, 4 * MS]))
     f_ts = np.arange(0, n * MS, every, dtype=np.int64)
-    rates = draw(st.lists(st.sampled_from([1e-4, -3e-4, 0.0]), min_size=len(f_ts), max_size=len(f_ts)))
+    rates = draw(
+        st.lists(st.sampled_from([1e-4, -3e-4, 0.0]), min_size=len(f_ts), max_size=len(f_ts))
+    )
     funding = (f_ts, np.array(rates)) if draw(st.booleans()) else NO_FUNDING
     fine_ms = MS // 3
     fine_rows = []
@@ -258,9 +258,13 @@ def cases(draw):
         order = draw(st.permutations([h, lo, c]))
         for j in range(3):
             if draw(st.integers(0, 20)):  # some are missing
-                fine_rows.append((t + j * fine_ms, max(order[j], o if j == 0 else order[j]), min(order[j], c)))
+                fine_rows.append(
+                    (t + j * fine_ms, max(order[j], o if j == 0 else order[j]), min(order[j], c))
+                )
     columns = list(zip(*fine_rows, strict=True)) or [(), (), ()]
-    fine = tuple(np.array(x, dtype=d) for x, d in zip(columns, (np.int64, float, float), strict=True))
+    fine = tuple(
+        np.array(x, dtype=d) for x, d in zip(columns, (np.int64, float, float), strict=True)
+    )
     return bars, orders, rules, funding, fine, fine_ms
 
 

@@ -26,12 +26,8 @@ def walk(bars, order, funding, fine, fine_ms, interval_ms, rules):
         trade["exit_ts"] = max(gone.ts, signal_ts)
         return trade, []
     position = Position(order, rules, entry, entry_ref, k, inside, times, interval_ms)
-    pending = [
-        (int(t), float(r)) for t, r in zip(*funding, strict=True) if t > position.entry_ts
-    ]
-    fine_bars = [
-        (int(t), float(h), float(lo)) for t, h, lo in zip(*fine, strict=True)
-    ]
+    pending = [(int(t), float(r)) for t, r in zip(*funding, strict=True) if t > position.entry_ts]
+    fine_bars = [(int(t), float(h), float(lo)) for t, h, lo in zip(*fine, strict=True)]
     while position.exit is None:
         o = candles[k][0]
         if k > position.entry_bar:
@@ -169,7 +165,9 @@ class Position:
             else:
                 target_touched = self.rules.intrabar == fast.OPTIMISTIC
         if target_touched:
-            self.tp1_ts = self.times[k] if self.from_open(k) and o >= self.target else self.last_ms(k)
+            self.tp1_ts = (
+                self.times[k] if self.from_open(k) and o >= self.target else self.last_ms(k)
+            )
             part = self.left * self.rules.tp1_share
             self.sell(self.tp1_ts, fast.TP1, fast.MAKER, part, self.target, self.target,
                       self.rules.maker_fee)  # fmt: skip
