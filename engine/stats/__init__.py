@@ -1,0 +1,1 @@
+"""Equity and trades -> numbers: each with its unit, its definition, its NaN rule and an interval."""
