@@ -275,7 +275,7 @@ def read_columns(path: Path, schema: pa.Schema, labels: Mapping[str, str]) -> np
         except (pa.ArrowException, OSError) as error:
             raise bad_file(path, error) from error
     ts = block[0].view(np.int64)
-    if len(ts) and not (TS_MIN_MS <= ts.min() and ts.max() <= TS_MAX_MS):
+    if len(ts) and (ts.min() < TS_MIN_MS or ts.max() > TS_MAX_MS):
         raise DataError(
             f"{path}: ts runs from {ts.min()} to {ts.max()}",
             why="null values, or another unit than UTC milliseconds of the bar's open",
