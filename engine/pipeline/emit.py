@@ -2,10 +2,12 @@
 
 from math import log, nan
 
+import numpy as np
+
 from engine.kernels._jit import kernel
 from engine.kernels.candles import body_share, close_location
 from engine.messages import EventKind
-from engine.pipeline.p4_base import envelope, kappa_of
+from engine.pipeline.p4_base import drift_of, envelope, kappa_of
 from engine.pipeline.p5_armed import level_variants
 from engine.pipeline.phase import N_LEVELS, STATE_SCHEMA
 
@@ -73,7 +75,7 @@ def _base_facts(e, s, p, feed) -> None:  # noqa: ANN001
     e.floor = s.floor
     e.q95 = s.q95
     e.h_atr = s.height / s.batr if s.batr > 0.0 else 0.0
-    e.drift = s.drift
+    e.drift = drift_of(s)
     e.er = abs(log(feed.c / s.c0)) / s.path if s.path > 0.0 else 0.0
     e.kappa = kappa_of(s)
     hard = s.trough - p.base.spring * s.atr
@@ -103,10 +105,19 @@ def _level_facts(e, s, feed) -> None:  # noqa: ANN001
 
 
 @kernel
-def emit(s, p, feed, events, k: int, kind: int, before: int, mask: int) -> int:  # noqa: ANN001
-    """Write one event at ``events[k]``; return k + 1. The caller guarantees the room."""
-    e = events[k]
-    _header(e, s, p, feed, kind, before, mask)
+def tag(kind: int, phase_before: int, reject_mask: int) -> int:
+    """Pack what an event is about into one integer.
+
+    numba compiles a callee anew for every literal it is called with; this one is tiny.
+    """
+    return np.int64(kind | phase_before << 8 | reject_mask << 16)
+
+
+@kernel
+def emit(s, p, feed, out, k: int, tagged: int) -> int:  # noqa: ANN001
+    """Write the bar's k-th event into the pair of records ``out``; return k + 1."""
+    e = out[0] if k == 0 else out[1]
+    _header(e, s, p, feed, tagged & 255, (tagged >> 8) & 255, tagged >> 16)
     if s.peak > 0.0:
         _dump_facts(e, s, feed)
         if s.nb > 0:

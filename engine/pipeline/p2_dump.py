@@ -4,6 +4,7 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from engine.kernels._jit import kernel
+from engine.kernels.zones import bins_per_log
 from engine.pipeline.phase import P_DUMP
 
 
@@ -45,6 +46,7 @@ def new_trough(s, lo: float, breadth: float, median_fall: float) -> None:  # noq
     s.trough = lo
     s.trough_bar = s.n
     s.depth = log(s.peak / lo)
+    s.bin_scale = bins_per_log(s.depth)
     s.breadth_tr = breadth
     s.fall_tr = median_fall
     s.phase = P_DUMP

@@ -4,6 +4,7 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from engine.kernels._jit import kernel
+from engine.kernels.rolling import ew_step
 from engine.kernels.swings import HIGH, LOW
 from engine.kernels.zones import (
     BINS,
@@ -11,7 +12,7 @@ from engine.kernels.zones import (
     FLOOR_QUANTILE,
     add_close,
     add_volume,
-    bin_of,
+    bin_of_log,
     quantile_price,
 )
 
@@ -38,15 +39,24 @@ class BaseParams(NamedTuple):
 
 
 @kernel
+def clear_level(s) -> None:  # noqa: ANN001
+    """Forget the level and all that is known of it."""
+    s.level = s.level_edge = s.zone_lo = s.level_score = 0.0
+    s.level_touches = 0
+    s.touches_r = s.touches_s = 0
+    for i in range(len(s.parts)):
+        s.parts[i] = 0.0
+
+
+@kernel
 def base_reset(s) -> None:  # noqa: ANN001
     """Zero every accumulator of the base, its level included."""
     s.nb = 0
     s.c0 = s.sy = s.sxy = s.path = s.qv = s.don = s.bvol = s.batr = 0.0
-    s.q_lo_bin = s.q_lo_below = s.q_hi_bin = s.q_hi_below = 0
+    for i in range(2):
+        s.q_bin[i] = s.q_below[i] = 0
     s.floor = s.q95 = s.height = s.drift = s.er = 0.0
-    s.level = s.level_edge = s.zone_lo = s.level_score = 0.0
-    s.level_touches = 0
-    s.touches_r = s.touches_s = 0
+    clear_level(s)
     for b in range(BINS):
         s.ht[b] = 0
         s.hv[b] = 0.0
@@ -70,12 +80,11 @@ def base_add(s, p, h: float, lo: float, c: float, v: float, tr: float, r: float)
         s.qv += r * r
     s.sy += y
     s.sxy += s.nb * y
-    s.nb += 1
     s.don = max(s.don, h)
-    window = min(s.nb, p.batr_bars)
-    s.bvol += (v - s.bvol) / window
-    s.batr += (tr - s.batr) / window
-    add_close(s, bin_of(y, s.depth))
+    s.bvol = ew_step(s.bvol, v, p.batr_bars, s.nb)
+    s.batr = ew_step(s.batr, tr, p.batr_bars, s.nb)
+    s.nb += 1
+    add_close(s, bin_of_log(s, y))
     add_volume(s, h, lo, v)
 
 
@@ -99,9 +108,9 @@ def reanchor(s, confirmed: int) -> None:  # noqa: ANN001
 @kernel
 def envelope(s, p) -> None:  # noqa: ANN001
     """Bring floor, ceiling quantile and height up to this bar."""
-    s.q95 = quantile_price(s, s.q_hi_bin, s.q_hi_below, CEILING_QUANTILE)
+    s.q95 = quantile_price(s, 1, CEILING_QUANTILE)
     if p.floor_quantile == 1 and s.nb >= _FLOOR_MIN_BARS:
-        s.floor = quantile_price(s, s.q_lo_bin, s.q_lo_below, FLOOR_QUANTILE)
+        s.floor = quantile_price(s, 0, FLOOR_QUANTILE)
     else:
         s.floor = s.trough
     s.height = s.q95 - s.floor
