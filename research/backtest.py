@@ -26,7 +26,7 @@ from research import frames
 from research.account import AccountRun, run_account, signals_of, walk, would_have_made
 from research.curve import equity_curve
 from research.figures import all_metrics
-from research.history import NO_FINE, FineBars, History, read_fine, read_history
+from research.history import DAY_MS, NO_FINE, FineBars, History, read_fine, read_history
 from research.null import Null, random_entries
 from research.runs import (
     data_hash,
@@ -60,6 +60,7 @@ class Skip:
 class Timing:
     """Wall seconds by stage; kernels are warm before the first."""
 
+    warm_s: float = 0.0
     load_s: float = 0.0
     detect_s: float = 0.0
     simulate_s: float = 0.0
@@ -112,6 +113,7 @@ class BacktestResult:
     hashes: dict[str, str]
     timing: Timing
     trials: int = 1
+    benchmark: pl.DataFrame | None = None  # ts, close of BTC by day, where the lake has it
     files: dict[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -324,7 +326,7 @@ def backtest(
     plan = _plan(chosen, intrabar)
     folder = make_folder(Path(runs), run_name) if runs is not None and run_name else None
     _warm(chosen, plan, settings)
-    timing = Timing()
+    timing = Timing(warm_s=perf_counter() - began)
 
     clock = perf_counter()
     loaded = _load(lake, venue, interval, names, chosen, end_ms)
@@ -404,6 +406,7 @@ def backtest(
         hashes=hashes,
         timing=timing,
         trials=trials,
+        benchmark=_benchmark(loaded.universe, first_ts),
     )
     timing.statistics_s = perf_counter() - clock
     timing.total_s = perf_counter() - began
@@ -411,6 +414,17 @@ def backtest(
         _file(result, runs_path, folder or make_folder(runs_path, hashes["params"]), command, tell)
         timing.total_s = perf_counter() - began
     return result
+
+
+def _benchmark(universe: Mapping[str, Bars], start_ms: int) -> pl.DataFrame | None:
+    bars = universe.get("BTCUSDT")
+    if bars is None:
+        return None
+    frame = bars.frame().select("ts", "close").filter(pl.col("ts") >= start_ms)
+    by_day = frame.group_by(pl.col("ts") // DAY_MS, maintain_order=True).agg(
+        pl.col("ts").last().alias("at"), pl.col("close").last()
+    )
+    return by_day.select(pl.col("at").alias("ts"), "close") if by_day.height else None
 
 
 def _plan(profile: Profile, intrabar: str | None) -> PlanParams:
