@@ -7,7 +7,7 @@ a stale copy of the caller would run. So the cache folder carries the hash of th
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -34,15 +34,14 @@ def _cache_root() -> Path:
 
 
 # numba.config reads NUMBA_CACHE_DIR itself; where it is set, it wins.
-if not numba.config.CACHE_DIR:
-    numba.config.CACHE_DIR = str(_cache_root() / source_hash())
+_config: Any = numba.config
+if not _config.CACHE_DIR:
+    _config.CACHE_DIR = str(_cache_root() / source_hash())
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function to machine code with the project's one policy.
 
-    No ``fastmath`` (it changes bytes), no ``parallel`` (batch over symbols instead), no GIL, cached.
+    No ``fastmath`` (it changes bytes), no ``parallel`` (batch over symbols), no GIL, cached.
     """
     return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-
-

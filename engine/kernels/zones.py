@@ -23,26 +23,26 @@ def bins_per_log(depth: float) -> float:
 
 
 @kernel
-def bin_of_log(s, y: float) -> int:  # noqa: ANN001
+def bin_of_log(s, y: float) -> int:
     """Return the bin of a log ratio to the trough, clipped to the histogram."""
     position = y * s.bin_scale + BINS * BELOW / SPAN
     return int(min(max(position, 0.0), BINS - 1.0))
 
 
 @kernel
-def bin_of(s, price: float) -> int:  # noqa: ANN001
+def bin_of(s, price: float) -> int:
     """Return the bin of a price, clipped to the histogram."""
     return bin_of_log(s, log(price / s.trough))
 
 
 @kernel
-def price_at(s, position: float) -> float:  # noqa: ANN001
+def price_at(s, position: float) -> float:
     """Return the price at a position measured in bins."""
     return s.trough * exp((position - BINS * BELOW / SPAN) / s.bin_scale)
 
 
 @kernel
-def add_close(s, b: int) -> None:  # noqa: ANN001
+def add_close(s, b: int) -> None:
     """Count one close and move both quantile pointers; integers only, so order never matters.
 
     A pointer stands in the bin where the running count first reaches the quantile's share.
@@ -64,14 +64,14 @@ def add_close(s, b: int) -> None:  # noqa: ANN001
 
 
 @kernel
-def quantile_price(s, i: int, q: float) -> float:  # noqa: ANN001
+def quantile_price(s, i: int, q: float) -> float:
     """Return a quantile of the base's closes (pointer i), linear within its bin."""
     at = s.q_bin[i]
     return price_at(s, at + (q * s.nb - s.q_below[i]) / max(s.ht[at], 1))
 
 
 @kernel
-def add_volume(s, h: float, lo: float, v: float) -> None:  # noqa: ANN001
+def add_volume(s, h: float, lo: float, v: float) -> None:
     """Spread a bar's volume evenly over the bins between its low and its high."""
     first = bin_of(s, lo)
     last = bin_of(s, h)
@@ -81,8 +81,8 @@ def add_volume(s, h: float, lo: float, v: float) -> None:  # noqa: ANN001
 
 
 @kernel
-def value_area_high(s) -> float:  # noqa: ANN001
-    """Return the upper end of the smallest band around the busiest bin that holds 70 % of volume."""
+def value_area_high(s) -> float:
+    """Return the upper end of the band around the busiest bin that holds 70 % of volume."""
     total = 0.0
     top = 0
     for b in range(BINS):
@@ -103,8 +103,8 @@ def value_area_high(s) -> float:  # noqa: ANN001
 
 
 @kernel
-def edge_contrast(s, x: float, reach: float) -> float:  # noqa: ANN001
-    """Return (volume below - volume above) / both, within ``reach`` of x: a ceiling is dense below."""
+def edge_contrast(s, x: float, reach: float) -> float:
+    """Return (volume below - above) / both, within ``reach`` of x: a ceiling is dense below."""
     if reach <= 0.0 or x <= reach:
         return 0.0
     at = bin_of(s, x)
@@ -120,7 +120,7 @@ def edge_contrast(s, x: float, reach: float) -> float:  # noqa: ANN001
 
 
 @kernel
-def overhang(s, x: float) -> float:  # noqa: ANN001
+def overhang(s, x: float) -> float:
     """Return the share of the base's closes above x: a level closed through is no ceiling."""
     above = 0
     for b in range(bin_of(s, x) + 1, BINS):

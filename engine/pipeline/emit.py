@@ -29,7 +29,7 @@ _SCHEMA = STATE_SCHEMA
 
 
 @kernel
-def _header(e, s, p, feed, kind: int, before: int, mask: int) -> None:  # noqa: ANN001
+def _header(e, s, p, feed, kind: int, before: int, mask: int) -> None:
     e.t = feed.t + feed.step_ms
     e.bar_index = s.n
     e.symbol_id = feed.symbol_id
@@ -52,7 +52,7 @@ def _header(e, s, p, feed, kind: int, before: int, mask: int) -> None:  # noqa: 
 
 
 @kernel
-def _dump_facts(e, s, feed) -> None:  # noqa: ANN001
+def _dump_facts(e, s, feed) -> None:
     e.peak = s.peak
     e.peak_t = feed.t - (s.n - s.peak_bar) * feed.step_ms
     e.trough_t = feed.t - (s.n - s.trough_bar) * feed.step_ms
@@ -69,7 +69,7 @@ def _dump_facts(e, s, feed) -> None:  # noqa: ANN001
 
 
 @kernel
-def _base_facts(e, s, p, feed) -> None:  # noqa: ANN001
+def _base_facts(e, s, p, feed) -> None:
     e.nb = s.nb
     e.batr = s.batr
     e.floor = s.floor
@@ -78,14 +78,14 @@ def _base_facts(e, s, p, feed) -> None:  # noqa: ANN001
     e.drift = drift_of(s)
     e.er = abs(log(feed.c / s.c0)) / s.path if s.path > 0.0 else 0.0
     e.kappa = kappa_of(s)
-    hard = s.trough - p.base.spring * s.atr
+    hard = s.trough - p.base_.spring * s.atr
     e.invalidation = hard
-    if p.base.floor_quantile == 1 and s.level > 0.0:
-        e.invalidation = max(hard, s.floor - p.base.shelf_break * s.batr)
+    if p.base_.floor_quantile == 1 and s.level > 0.0:
+        e.invalidation = max(hard, s.floor - p.base_.shelf_break * s.batr)
 
 
 @kernel
-def _level_facts(e, s, feed) -> None:  # noqa: ANN001
+def _level_facts(e, s, feed) -> None:
     e.level = s.level
     e.level_edge = s.level_edge
     e.zone_lo = s.zone_lo
@@ -110,18 +110,18 @@ def tag(kind: int, phase_before: int, reject_mask: int) -> int:
 
     numba compiles a callee anew for every literal it is called with; this one is tiny.
     """
-    return np.int64(kind | phase_before << 8 | reject_mask << 16)
+    return int(np.int64(kind | phase_before << 8 | reject_mask << 16))
 
 
 @kernel
-def emit(s, p, feed, out, k: int, tagged: int) -> int:  # noqa: ANN001
+def emit(s, p, feed, out, k: int, tagged: int) -> int:
     """Write the bar's k-th event into the pair of records ``out``; return k + 1."""
     e = out[0] if k == 0 else out[1]
     _header(e, s, p, feed, tagged & 255, (tagged >> 8) & 255, tagged >> 16)
     if s.peak > 0.0:
         _dump_facts(e, s, feed)
         if s.nb > 0:
-            envelope(s, p.base)
+            envelope(s, p.base_)
             level_variants(s, p.armed, e.peak_t, e.trough_t)
             _base_facts(e, s, p, feed)
             _level_facts(e, s, feed)

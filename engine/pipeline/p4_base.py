@@ -1,4 +1,4 @@
-"""Phase 4, base: a range after the fall, measured from its own anchor, with a floor and a ceiling."""
+"""Phase 4, base: a range after the fall, measured from its own anchor."""
 
 from math import log, sqrt
 from typing import NamedTuple
@@ -39,7 +39,7 @@ class BaseParams(NamedTuple):
 
 
 @kernel
-def clear_level(s) -> None:  # noqa: ANN001
+def clear_level(s) -> None:
     """Forget the level and all that is known of it."""
     s.level = s.level_edge = s.zone_lo = s.level_score = 0.0
     s.level_touches = 0
@@ -49,7 +49,7 @@ def clear_level(s) -> None:  # noqa: ANN001
 
 
 @kernel
-def base_reset(s) -> None:  # noqa: ANN001
+def base_reset(s) -> None:
     """Zero every accumulator of the base, its level included."""
     s.nb = 0
     s.c0 = s.sy = s.sxy = s.path = s.qv = s.don = s.bvol = s.batr = 0.0
@@ -63,14 +63,14 @@ def base_reset(s) -> None:  # noqa: ANN001
 
 
 @kernel
-def base_anchor(s, bar: int) -> None:  # noqa: ANN001
+def base_anchor(s, bar: int) -> None:
     """Start the base at a bar: what stands before it belongs to the fall."""
     base_reset(s)
     s.anchor_bar = bar
 
 
 @kernel
-def base_add(s, p, h: float, lo: float, c: float, v: float, tr: float, r: float) -> None:  # noqa: ANN001
+def base_add(s, p, h: float, lo: float, c: float, v: float, tr: float, r: float) -> None:
     """Add one bar to the base. O(1) but for the bins the bar spans."""
     y = log(c / s.trough)
     if s.nb == 0:
@@ -89,7 +89,7 @@ def base_add(s, p, h: float, lo: float, c: float, v: float, tr: float, r: float)
 
 
 @kernel
-def reanchor(s, confirmed: int) -> None:  # noqa: ANN001
+def reanchor(s, confirmed: int) -> None:
     """Follow the automatic rally and its secondary test.
 
     The first swing high confirmed in the base, its own bar after the trough, is the rally: all
@@ -106,7 +106,7 @@ def reanchor(s, confirmed: int) -> None:  # noqa: ANN001
 
 
 @kernel
-def envelope(s, p) -> None:  # noqa: ANN001
+def envelope(s, p) -> None:
     """Bring floor, ceiling quantile and height up to this bar."""
     s.q95 = quantile_price(s, 1, CEILING_QUANTILE)
     if p.floor_quantile == 1 and s.nb >= _FLOOR_MIN_BARS:
@@ -117,8 +117,8 @@ def envelope(s, p) -> None:  # noqa: ANN001
 
 
 @kernel
-def drift_of(s) -> float:  # noqa: ANN001
-    """Return |OLS slope of ln close| times bars, over the log height: 1 = drifted its own height."""
+def drift_of(s) -> float:
+    """Return |OLS slope of ln close| times bars, over the log height: 1 = its own height."""
     nb = s.nb
     if nb < 2 or s.q95 <= s.floor:
         return 0.0
@@ -129,15 +129,15 @@ def drift_of(s) -> float:  # noqa: ANN001
 
 
 @kernel
-def kappa_of(s) -> float:  # noqa: ANN001
-    """Return ln(highest/floor) over the root of quadratic variation; about 1.6 for a Brownian path."""
+def kappa_of(s) -> float:
+    """Return ln(highest/floor) over the root of quadratic variation; Brownian: about 1.6."""
     if s.qv <= 0.0 or s.don <= s.floor or s.floor <= 0.0:
         return 0.0
     return log(s.don / s.floor) / sqrt(s.qv)
 
 
 @kernel
-def is_valid(s, p, c: float) -> bool:  # noqa: ANN001
+def is_valid(s, p, c: float) -> bool:
     """Tell whether the range is a base now; `envelope` must be up to date. Cheap tests first."""
     dump = s.peak - s.trough
     if s.height < p.height_min * s.batr or s.height > p.height_share_max * dump:
@@ -150,11 +150,11 @@ def is_valid(s, p, c: float) -> bool:  # noqa: ANN001
     s.drift = drift_of(s)
     if s.drift > p.drift_max:
         return False
-    return p.kappa_max >= 99.0 or kappa_of(s) <= p.kappa_max  # noqa: PLR2004 - 99 is "off"
+    return p.kappa_max >= 99.0 or kappa_of(s) <= p.kappa_max
 
 
 @kernel
-def hard_floor_broken(s, p, lo: float, c: float) -> bool:  # noqa: ANN001
+def hard_floor_broken(s, p, lo: float, c: float) -> bool:
     """Tell whether the trough gave way; count a spring when it was pierced and won back."""
     if c < s.trough - p.spring * s.atr or lo < s.trough - 2.0 * p.spring * s.atr:
         return True

@@ -1,7 +1,8 @@
 """Phase 5, armed: which price is the ceiling, how good it is, and when it is replaced.
 
-Score of an upper edge x, over the swing highs of the base within [x - w, x + w/4], w = 2 half widths:
-``w_touch (1 - exp(-sum touch / tau)) + w_edge edge + w_polarity polarity + w_round round - w_over over``.
+Score of an upper edge x, over the swing highs of the base within [x - w, x + w/4] (w = 2 half
+widths): ``w_touch (1 - exp(-sum touch / tau)) + w_edge edge + w_polarity polarity + w_round round
+- w_over over``.
 The weights are priors, not fitted.
 """
 
@@ -48,7 +49,7 @@ class ArmedParams(NamedTuple):
 
 
 @kernel
-def _weigh_touches(s) -> int:  # noqa: ANN001
+def _weigh_touches(s) -> int:
     """Weigh the base's swing highs once for all candidates; return the first pivot of the base."""
     first = s.piv_n
     while first > max(0, s.piv_n - PIVOTS) and s.piv_bar[(first - 1) % PIVOTS] >= s.anchor_bar:
@@ -61,7 +62,7 @@ def _weigh_touches(s) -> int:  # noqa: ANN001
 
 
 @kernel
-def _polarity(s, first: int, middle: float, w: float) -> float:  # noqa: ANN001
+def _polarity(s, first: int, middle: float, w: float) -> float:
     for k in range(max(0, s.piv_n - PIVOTS), first):
         if abs(s.piv_price[k % PIVOTS] - middle) <= w:
             return 1.0
@@ -69,7 +70,7 @@ def _polarity(s, first: int, middle: float, w: float) -> float:  # noqa: ANN001
 
 
 @kernel
-def _members(s, p, first: int, x: float, w: float):  # noqa: ANN001, ANN202
+def _members(s, p, first: int, x: float, w: float):
     """Return (summed touch weights, members, lowest member, level price) of an upper edge."""
     total, members = 0.0, 0
     lowest = highest = second = 0.0
@@ -88,13 +89,13 @@ def _members(s, p, first: int, x: float, w: float):  # noqa: ANN001, ANN202
     level = x
     if p.level_mode == 1 and members > 1:
         level = 0.5 * (highest + second)
-    elif p.level_mode == 2 and members > 1:  # noqa: PLR2004 - SECOND_HIGHEST
+    elif p.level_mode == 2 and members > 1:
         level = second
     return total, members, lowest, level
 
 
 @kernel
-def _rate(s, p, first: int, x: float, total: float, lowest: float, w: float):  # noqa: ANN001, ANN202
+def _rate(s, p, first: int, x: float, total: float, lowest: float, w: float):
     """Return (score, touch, edge, polarity, round, over) of an upper edge."""
     touch = 1.0 - exp(-total / p.tau)
     edge = edge_contrast(s, x, 1.5 * s.batr)
@@ -107,7 +108,7 @@ def _rate(s, p, first: int, x: float, total: float, lowest: float, w: float):  #
 
 
 @kernel
-def _best_edge(s, p, first: int, w: float):  # noqa: ANN001, ANN202
+def _best_edge(s, p, first: int, w: float):
     """Return (upper edge, score) of the best candidate; the edge is 0 when none qualifies."""
     best, best_score = 0.0, -1e300
     rest = p.w_edge + p.w_polarity + p.w_round  # the most that the other parts can add
@@ -131,7 +132,7 @@ def _best_edge(s, p, first: int, w: float):  # noqa: ANN001, ANN202
 
 
 @kernel
-def _keep(s, p, first: int, x: float, w: float) -> float:  # noqa: ANN001
+def _keep(s, p, first: int, x: float, w: float) -> float:
     """Write zone, score and parts of an upper edge into the record; return its level price."""
     total, members, lowest, level = _members(s, p, first, x, w)
     score, touch, edge, polarity, rounded, over = _rate(s, p, first, x, total, lowest, w)
@@ -149,7 +150,7 @@ def _keep(s, p, first: int, x: float, w: float) -> float:  # noqa: ANN001
 
 
 @kernel
-def select_level(s, p) -> bool:  # noqa: ANN001
+def select_level(s, p) -> bool:
     """Choose the level anew after a pivot was confirmed; tell whether its price changed.
 
     The current level is rescored and kept unless another one is ahead by the hysteresis, which is
@@ -160,7 +161,7 @@ def select_level(s, p) -> bool:  # noqa: ANN001
     best, best_score = _best_edge(s, p, first, w)
     if s.level > 0.0:
         _keep(s, p, first, s.level_edge, w)
-        if best == 0.0 or best == s.level_edge or s.n - s.level_bar < p.change_gap_bars:
+        if best in (0.0, s.level_edge) or s.n - s.level_bar < p.change_gap_bars:
             return False
         level = _members(s, p, first, best, w)[3]
         ahead = p.hysteresis if level >= s.level else p.hysteresis * p.hysteresis_down
@@ -175,7 +176,7 @@ def select_level(s, p) -> bool:  # noqa: ANN001
 
 
 @kernel
-def count_touches(s, p) -> None:  # noqa: ANN001
+def count_touches(s, p) -> None:
     """Count alternating touches of ceiling and floor since the anchor, in the order of time."""
     band = max(p.touch_batr * s.batr, p.touch_height * s.height)
     r = t = 0
@@ -195,7 +196,7 @@ def count_touches(s, p) -> None:  # noqa: ANN001
 
 
 @kernel
-def may_arm(s, p) -> bool:  # noqa: ANN001
+def may_arm(s, p) -> bool:
     """Tell whether the level is good enough to arm; `envelope` must be up to date."""
     if s.level_score < p.score_min:
         return False
@@ -206,7 +207,7 @@ def may_arm(s, p) -> bool:  # noqa: ANN001
 
 
 @kernel
-def must_disarm(s, p, base, c: float) -> bool:  # noqa: ANN001
+def must_disarm(s, p, base, c: float) -> bool:
     """Tell whether an armed range has lost its shape; `envelope` must be up to date."""
     if s.height > p.disarm_height * base.height_share_max * (s.peak - s.trough):
         return True
@@ -217,8 +218,8 @@ def must_disarm(s, p, base, c: float) -> bool:  # noqa: ANN001
 
 
 @kernel
-def level_variants(s, p, peak_t: int, trough_t: int) -> None:  # noqa: ANN001
-    """Write all eight level variants into the record, in the order of `engine.messages.LevelKind`."""
+def level_variants(s, p, peak_t: int, trough_t: int) -> None:
+    """Write all eight level variants into the record, in the order of `LevelKind`."""
     w = 2.0 * p.zone_half_width * s.batr
     last = most_mean = shelf = 0.0
     most = 0

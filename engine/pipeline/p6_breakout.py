@@ -23,7 +23,7 @@ class BreakoutParams(NamedTuple):
 
 
 @kernel
-def trigger(s, p, o: float, h: float, lo: float, c: float, v: float):  # noqa: ANN001, ANN201
+def trigger(s, p, o: float, h: float, lo: float, c: float, v: float):
     """Judge a bar of an armed coin; return (outcome, mask of failed gates).
 
     Level, base ATR and base volume are those before this bar.
@@ -44,7 +44,7 @@ def trigger(s, p, o: float, h: float, lo: float, c: float, v: float):  # noqa: A
 
 
 @kernel
-def after_breakout(s, p, c: float) -> int:  # noqa: ANN001
+def after_breakout(s, p, c: float) -> int:
     """Follow a breakout until it failed or its time is over."""
     age = s.n - s.brk_bar
     if age <= p.fail_bars and c < s.brk_level - s.batr:

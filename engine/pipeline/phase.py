@@ -43,12 +43,12 @@ _CONTEXT_FIELDS = np.dtype(
         ("n", _i),  # bars since the last reset
         ("phase", _i),  # 0 in a fresh record, read as MONITORING
         ("prev_close", _f),
-        # p1: volatility and volume
+        # monitoring, volatility and volume
         ("atr", _f),
         ("atr_slow", _f),
-        ("var", _f),  # EW mean of squared log returns
+        ("variance", _f),  # EW mean of squared log returns
         ("vol_slow", _f),  # EW volume
-        # p1: swings by directional change
+        # monitoring, swings by directional change
         ("zz_dir", _i),
         ("zz_price", _f),
         ("zz_bar", _i),
@@ -201,7 +201,9 @@ EVENT = np.dtype((np.record, _EVENT_FIELDS))
 def schema_hash(dtype: np.dtype) -> int:
     """Return a signed 64-bit hash of a record layout: names, types, offsets."""
     text = repr([(name, *map(str, field[:2])) for name, field in (dtype.fields or {}).items()])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True
+    )
 
 
 STATE_SCHEMA = schema_hash(CONTEXT)

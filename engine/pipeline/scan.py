@@ -15,7 +15,7 @@ DROP, FEED, RESET_AND_FEED, RESET_AND_DROP = 0, 1, 2, 3
 
 
 @kernel
-def admit(s, step_ms: int, gap_max: int, feed) -> int:  # noqa: ANN001
+def admit(s, step_ms: int, gap_max: int, feed) -> int:
     """Judge a bar before the detector sees it; return DROP, FEED, RESET_AND_FEED or RESET_AND_DROP.
 
     Duplicates and older bars are dropped and counted; a bar off the grid, or one that cannot be,
@@ -41,7 +41,7 @@ def admit(s, step_ms: int, gap_max: int, feed) -> int:  # noqa: ANN001
 
 
 @kernel
-def _reset(contexts, i: int, blank) -> None:  # noqa: ANN001
+def _reset(contexts, i: int, blank) -> None:
     s = contexts[i]
     kept = (s.last_t, s.n_resets, s.n_dropped, s.n_unsound, s.n_gaps)
     contexts[i] = blank[0]
@@ -51,7 +51,7 @@ def _reset(contexts, i: int, blank) -> None:  # noqa: ANN001
 
 
 @kernel
-def _odd_bar(contexts, i: int, blank, p, feed, events, k: int, verdict: int) -> int:  # noqa: ANN001
+def _odd_bar(contexts, i: int, blank, p, feed, events, k: int, verdict: int) -> int:
     """Deal with a bar that does not simply follow: drop it, or reset first; return the events."""
     if verdict == 0:
         return k
@@ -60,18 +60,19 @@ def _odd_bar(contexts, i: int, blank, p, feed, events, k: int, verdict: int) -> 
     lost = s.n > 0
     _reset(contexts, i, blank)
     if lost:
+        none = int(np.int64(0))
         s.phase = P_MONITORING
-        k += emit(s, p, feed, (events[k], events[k]), np.int64(0), tag(E_RESET, before, 0))
-    # the time of an impossible bar is trusted only where it was expected: no later bar is lost to it
-    if verdict == 2 or feed.t == s.last_t + feed.step_ms:  # noqa: PLR2004 - RESET_AND_FEED
+        k += emit(s, p, feed, (events[k], events[k]), none, tag(E_RESET, before, 0))
+    # an impossible bar's time is trusted only where it was expected: no later bar is lost to it
+    if verdict == 2 or feed.t == s.last_t + feed.step_ms:
         s.last_t = feed.t
-    if verdict == 2:  # noqa: PLR2004
+    if verdict == 2:
         k += step(s, p, feed, (events[k], events[k + 1]))
     return k
 
 
 @kernel
-def _history(contexts, blank, p, ids, ts, o, h, lo, c, v, breadth, fall, events, at, k):  # noqa: ANN001, ANN202
+def _history(contexts, blank, p, ids, ts, o, h, lo, c, v, breadth, fall, events, at, k):
     """Feed bars from ``at`` on until the events run out of room; return (next bar, events)."""
     symbol_id, step_ms = ids
     room = len(events) - EVENTS_PER_BAR
@@ -103,7 +104,7 @@ def _history(contexts, blank, p, ids, ts, o, h, lo, c, v, breadth, fall, events,
 
 
 @kernel
-def _newest(contexts, blank, p, step_ms, rows, ts, o, h, lo, c, v, breadth, fall, events):  # noqa: ANN001, ANN202
+def _newest(contexts, blank, p, step_ms, rows, ts, o, h, lo, c, v, breadth, fall, events):
     k = 0
     gap_max = p[0].monitor.gap_max
     for j in range(len(rows)):
