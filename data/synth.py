@@ -480,5 +480,6 @@ def write_market(lake: Lake, market: Market, venue: str = VENUE) -> int:
     folder = lake.path / "truth" / f"venue={venue}"
     labels = {"venue": venue, "interval": market.interval, "schema": "1"}
     for name, frame in (("episodes", market.truth), ("gaps", market.gaps)):
-        write_atomic(folder / f"{name}.parquet", parquet_bytes(frame.to_arrow(), labels, "lz4"))
+        content = parquet_bytes(frame.to_arrow(), labels, "lz4")
+        write_atomic(folder / f"{name}.parquet", content, durable=lake.durable)
     return written

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import click
+import typer.exceptions
 import typer.main
 
 from engine.errors import ZionError
@@ -70,10 +71,13 @@ def main(argv: list[str] | None = None) -> None:
         if "--verbose" in arguments:
             raise
         code = _tell(error.what, error.why, error.hint, error.exit_code)
-    except click.exceptions.Abort:
+    except typer.exceptions.Exit as error:  # typer carries a click of its own
+        code = error.exit_code
+    except (click.exceptions.Abort, typer.Abort):
         code = _tell("stopped", "", "", 1)
-    except click.ClickException as error:
-        error.show()
+    except (click.ClickException, typer.exceptions.TyperException) as error:
+        show: Any = getattr(error, "show", None) or (lambda: click.echo(f"error: {error}", err=True))
+        show()
         code = error.exit_code
     except OSError as error:
         if "--verbose" in arguments:
