@@ -15,7 +15,7 @@ from engine.bars import Bars, interval_ms
 from engine.errors import DataError, UsageError
 from engine.kernels._jit import source_hash
 from engine.messages import EventKind
-from engine.pipeline.market import market_history
+from engine.pipeline.market import MarketSeries, market_history
 from engine.pipeline.p8_management import Intrabar, PlanParams, path_rules, plan_params
 from engine.pipeline.phase import EVENT, new_contexts
 from engine.pipeline.profile import Profile
@@ -62,6 +62,7 @@ class Timing:
 
     warm_s: float = 0.0
     load_s: float = 0.0
+    market_s: float = 0.0  # the universe's market series, an input of detection
     detect_s: float = 0.0
     simulate_s: float = 0.0
     null_s: float = 0.0
@@ -116,6 +117,14 @@ class BacktestResult:
     benchmark: pl.DataFrame | None = None  # ts, close of BTC by day, where the lake has it
     files: dict[str, str] = field(default_factory=dict)
 
+    def funding_sensitivity(self) -> float:
+        """Return the expectancy with unknown funding at 1 bp per 8 h, R; NaN without trades."""
+        t = self.trades
+        if t.is_empty():
+            return float("nan")
+        extra = (t["funding_at_1bp"] - t["funding"]) / t["risk"]
+        return float((t["r"] - extra).to_numpy().mean())
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document of the contract, plain types only."""
         timing = {name: getattr(self.timing, name) for name in Timing.__slots__}
@@ -142,6 +151,7 @@ class BacktestResult:
                 "refusals": self.refusals,
                 "metrics": {name: m._asdict() for name, m in self.metrics.items()},
                 "random_entries": null,
+                "expectancy_r_funding_at_1bp": self.funding_sensitivity(),
                 "counts": self.counts,
                 "skipped": [{"symbol": s.symbol, "reason": s.reason} for s in self.skips],
                 "trials": self.trials,
@@ -229,8 +239,9 @@ def _load(
     return out
 
 
-def _detect(loaded: _Loaded, profile: Profile, step: int) -> list[np.ndarray]:
-    market = market_history(loaded.universe, profile.market, step)
+def _detect(
+    loaded: _Loaded, profile: Profile, market: MarketSeries, step: int
+) -> list[np.ndarray]:
     found = []
     for symbol_id, history in loaded.histories.items():
         raw = loaded.raw[history.symbol]
@@ -338,7 +349,12 @@ def backtest(
     tell("load", timing.load_s, f"{n_bars:,} bars|{gaps} gaps reported, none filled")
 
     clock = perf_counter()
-    found = _detect(loaded, chosen, step)
+    market = market_history(loaded.universe, chosen.market, step)
+    timing.market_s = perf_counter() - clock
+    tell("market", timing.market_s, f"{len(market.ts):,} instants|of {len(loaded.universe)} coins")
+
+    clock = perf_counter()
+    found = _detect(loaded, chosen, market, step)
     timing.detect_s = perf_counter() - clock
     timing.detect_ns_per_bar = timing.detect_s * 1e9 / n_bars
     tell("detect", timing.detect_s, f"{n_bars:,} bars|{timing.detect_ns_per_bar:.0f} ns/bar, 1 core")

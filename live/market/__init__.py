@@ -1,5 +1,1 @@
-<<<<<<< HEAD
-"""Shared by all users, once."""
-=======
 """Phases 1 to 6 over the live stream: once, for all users."""
->>>>>>> refs/heads/live

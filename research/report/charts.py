@@ -99,7 +99,7 @@ def trade_chart(result: BacktestResult, row: int) -> dict[str, Any]:
         "shapes": _shapes(result, signal, trade, entry_t, exit_t, begin_t),
         "annotations": _labels(result, signal, trade, history, begin_t),
         "showlegend": False,
-        "margin": {"l": 8, "r": 56, "t": 22, "b": 26},
+        "margin": {"l": 8, "r": 56, "t": 34, "b": 26},
     }
     return {"figure": figure(data, layout, 330), **_caption(result, row, trade, history)}
 

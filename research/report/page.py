@@ -168,12 +168,11 @@ def _funding_line(result: BacktestResult) -> str:
     unknown = result.counts["funding_unknown"]
     if not unknown:
         return "Funding is known for every trade."
-    r = trades["r"].to_numpy()
-    extra = (trades["funding_at_1bp"] - trades["funding"]).to_numpy() / trades["risk"].to_numpy()
     return (
-        f"Funding is unknown for {unknown} of {len(trades)} trades and counted as 0 there. At "
-        f"{SENSITIVITY_RATE * 1e4:.0f} bp per 8 h it would cost them "
-        f"{words.number(float(extra.mean()), 3)} R a trade: expectancy {words.signed(float((r - extra).mean()), 3)} R."
+        f"Funding is unknown for {unknown} of {len(trades)} trades and counted as 0 there. If these "
+        f"paid {SENSITIVITY_RATE * 1e4:.0f} bp per 8 h, expectancy would be "
+        f"{words.signed(result.funding_sensitivity(), 3)} R instead of "
+        f"{words.signed(result.metrics['expectancy_r'].value, 3)} R."
     )
 
 
@@ -397,7 +396,8 @@ def _how(result: BacktestResult) -> dict[str, Any]:
     rows = [
         ["bars", f"{result.bars:,}"],
         ["load", f"{t.load_s:.2f} s"],
-        ["detect", f"{t.detect_s:.2f} s · {t.detect_ns_per_bar:.0f} ns a bar, one core, market series included"],
+        ["market series", f"{t.market_s:.2f} s"],
+        ["detect", f"{t.detect_s:.2f} s · {t.detect_ns_per_bar:.0f} ns a bar, one core"],
         ["simulate", f"{t.simulate_s:.2f} s"],
         ["random entries", f"{t.null_s:.2f} s · {result.null.r.size:,} walks"],
         ["statistics", f"{t.statistics_s:.2f} s"],

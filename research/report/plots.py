@@ -199,17 +199,23 @@ def r_histogram(result: BacktestResult) -> Figure:
 
 def _points(groups: list[tuple[str, np.ndarray, np.ndarray]], seed: int, *, along: str) -> Figure:
     rng = np.random.default_rng(seed)
-    names, means, downs, ups, sizes = [], [], [], [], []
+    names: list[str] = []
+    means: list[float] = []
+    downs: list[float] = []
+    ups: list[float] = []
+    sizes: list[int] = []
     for name, r, ts in groups:
         mean, low, high = mean_interval(r, week_of(ts), rng, n_draws=_DRAWS)
-        names.append(name)
+        names.append(f"{name}  n {len(r)}" if along == "y" else f"{name}<br>n {len(r)}")
         means.append(mean)
         downs.append(mean - low if np.isfinite(low) else 0.0)
         ups.append(high - mean if np.isfinite(high) else 0.0)
         sizes.append(len(r))
     bars = {"type": "data", "symmetric": False, "array": ups, "arrayminus": downs,
             "color": "@muted", "thickness": 1, "width": 0}  # fmt: skip
-    marker = {"color": ["@up" if m > 0 else "@down" for m in means], "size": 7}
+    # hollow: too few weeks for an interval
+    hollow = ["circle" if u or d else "circle-open" for u, d in zip(ups, downs, strict=True)]
+    marker = {"color": ["@up" if m > 0 else "@down" for m in means], "size": 7, "symbol": hollow}
     text = [f"n {s}" for s in sizes]
     other = "y" if along == "x" else "x"
     data = [
