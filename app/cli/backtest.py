@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -182,17 +183,23 @@ def _show(screen: "Out", result: "BacktestResult", command: str) -> None:
         screen.say(f"  ! skipped {skip.symbol}: {skip.reason}")
     if len(result.skips) > _SKIPS_SHOWN:
         screen.say(f"  ! and {len(result.skips) - _SKIPS_SHOWN} more skipped, all in the report")
-    parts = "   ".join(f"{_PARTS[name]} {count:,}" for name, count in result.funnel.items())
-    screen.say(f"  Funnel    {parts}")
+    funnel = "   ".join(f"{_PARTS[name]} {count:,}" for name, count in result.funnel.items())
+    _wrapped(screen, "Funnel    ", funnel)
     if result.refusals:
         reasons = " · ".join(f"{r.replace('_', ' ')} {n:,}" for r, n in result.refusals.items())
-        screen.say(f"  Refused   {sum(result.refusals.values()):,}: {reasons}")
+        _wrapped(screen, "Refused   ", f"{sum(result.refusals.values()):,}: {reasons}")
     screen.say()
     _figures(screen, result)
     screen.say()
     screen.say(_answer(result))
     screen.say(f"report  {result.files.get('report', '')}")
     screen.say(f"again   {command}")
+
+
+def _wrapped(screen: "Out", name: str, text: str) -> None:
+    indent = " " * (2 + len(name))
+    for line in wrap(text, 80, initial_indent=f"  {name}", subsequent_indent=indent):
+        screen.say(line)
 
 
 def _answer(result: "BacktestResult") -> str:
