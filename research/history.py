@@ -7,7 +7,7 @@ import numpy as np
 from data.catalog import Lake
 from engine.bars import INTERVAL_MS, Bars
 from engine.errors import DataError
-from engine.venue.funding import NO_FUNDING, FundingSeries
+from engine.venue.funding import NO_FUNDING, FundingSeries, funding_series
 
 DAY_MS = 86_400_000
 TYPICAL_BARS = 96  # window of the volatility and turnover a cost estimate is made from
@@ -24,7 +24,8 @@ class FineBars:
     interval_ms: int = 0
 
 
-NO_FINE = FineBars(np.empty(0, np.int64), np.empty(0), np.empty(0))
+_NO_BARS = Bars.from_arrays(*[[]] * 6)
+NO_FINE = FineBars(_NO_BARS.ts, _NO_BARS.high, _NO_BARS.low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,9 @@ def read_funding(lake: Lake, venue: str, symbol: str) -> FundingSeries:
     frame = lake.funding(venue, symbol)
     if frame is None or frame.is_empty():
         return NO_FUNDING
-    ts = np.ascontiguousarray(frame["ts"].to_numpy(), np.int64)
-    rate = np.ascontiguousarray(frame["funding_rate"].to_numpy(), np.float64)
+    rate = frame["funding_rate"].to_numpy()
     good = np.isfinite(rate)
-    return FundingSeries(ts[good], rate[good])
+    return funding_series(frame["ts"].to_numpy()[good], rate[good])
 
 
 def read_fine(lake: Lake, venue: str, interval: str, symbol: str) -> FineBars:

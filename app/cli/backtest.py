@@ -19,6 +19,7 @@ app = typer.Typer(add_completion=False)
 
 EXAMPLE = "Example:  zion backtest --lake var/lake --interval 15m --symbols top:20"
 _WIDTH = 13
+_HARD = "\u00a0"  # a space that no line breaks at
 _SKIPS_SHOWN = 6
 _PARTS = {
     "dump": "Dump",
@@ -183,10 +184,10 @@ def _show(screen: "Out", result: "BacktestResult", command: str) -> None:
         screen.say(f"  ! skipped {skip.symbol}: {skip.reason}")
     if len(result.skips) > _SKIPS_SHOWN:
         screen.say(f"  ! and {len(result.skips) - _SKIPS_SHOWN} more skipped, all in the report")
-    funnel = "   ".join(f"{_PARTS[name]} {count:,}" for name, count in result.funnel.items())
+    funnel = "   ".join(f"{_PARTS[name]}{_HARD}{count:,}" for name, count in result.funnel.items())
     _wrapped(screen, "Funnel    ", funnel)
     if result.refusals:
-        reasons = " · ".join(f"{r.replace('_', ' ')} {n:,}" for r, n in result.refusals.items())
+        reasons = " · ".join(f"{r} {n:,}".replace(" ", _HARD) for r, n in _reasons(result))
         _wrapped(screen, "Refused   ", f"{sum(result.refusals.values()):,}: {reasons}")
     screen.say()
     _figures(screen, result)
@@ -199,7 +200,11 @@ def _show(screen: "Out", result: "BacktestResult", command: str) -> None:
 def _wrapped(screen: "Out", name: str, text: str) -> None:
     indent = " " * (2 + len(name))
     for line in wrap(text, 80, initial_indent=f"  {name}", subsequent_indent=indent):
-        screen.say(line)
+        screen.say(line.replace(_HARD, " "))
+
+
+def _reasons(result: "BacktestResult") -> list[tuple[str, int]]:
+    return [(reason.replace("_", " "), count) for reason, count in result.refusals.items()]
 
 
 def _answer(result: "BacktestResult") -> str:
@@ -249,6 +254,6 @@ def _figures(screen: "Out", result: "BacktestResult") -> None:
     )
     if c["funding_unknown"]:
         screen.say(
-            f"  {'funding unknown':<20}{c['funding_unknown']:>{_WIDTH}}   trades; "
-            f"at 1 bp per 8 h expectancy {signed(result.funding_sensitivity(), 3)} R"
+            f"  {'funding unknown':<20}{c['funding_unknown']:>{_WIDTH}}   trades; expectancy "
+            f"{signed(result.funding_sensitivity(), 3)} R at 1 bp / 8 h"
         )

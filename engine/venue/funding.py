@@ -23,7 +23,17 @@ class FundingSeries(NamedTuple):
     rate: np.ndarray
 
 
-NO_FUNDING = FundingSeries(np.empty(0, np.int64), np.empty(0, np.float64))
+
+
+def funding_series(ts: object, rate: object) -> FundingSeries:
+    """Return a series whose arrays have the one layout kernels are compiled for: contiguous, read-only."""
+    columns = np.array(ts, np.int64), np.array(rate, np.float64)
+    for column in columns:
+        column.flags.writeable = False
+    return FundingSeries(*columns)
+
+
+NO_FUNDING = funding_series([], [])
 
 
 def covers(series: FundingSeries, begin: int, end: int) -> bool:
