@@ -192,7 +192,8 @@ def _show(screen: "Out", result: "BacktestResult", command: str) -> None:
     screen.say()
     _figures(screen, result)
     screen.say()
-    screen.say(_answer(result))
+    for line in wrap(_answer(result), 80):
+        screen.say(line)
     screen.say(f"report  {result.files.get('report', '')}")
     screen.say(f"again   {command}")
 
