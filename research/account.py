@@ -211,7 +211,9 @@ class Account:
         self._busy[signal.history.symbol] = int(trade["exit_ts"])
         if trade["status"] != paths.OPENED:
             signal.trade_id = 0
-            return Rejected(OrderStatus(int(trade["status"])).name.lower(), float("nan"), float("nan"))
+            return Rejected(
+                OrderStatus(int(trade["status"])).name.lower(), float("nan"), float("nan")
+            )
         signal.outcome = "entered"
         for ts, cash in zip(fills["ts"], cash_of(fills, trade["entry"]), strict=True):
             heapq.heappush(self._cash, (int(ts), float(cash)))
@@ -221,9 +223,7 @@ class Account:
         return None
 
 
-def run_account(
-    signals: list[Signal], plan: PlanParams, settings: BacktestSettings
-) -> AccountRun:
+def run_account(signals: list[Signal], plan: PlanParams, settings: BacktestSettings) -> AccountRun:
     """Lead one account through all signals.
 
     Sizing knows realised equity only, of fills before the signal. A resting order occupies its coin

@@ -182,7 +182,9 @@ def choose_symbols(lake: Lake, venue: str, interval: str, wanted: str | Sequence
     else:
         names = [name.strip().upper() for name in wanted.split(",") if name.strip()]
     if not names:
-        raise DataError(f"no symbols at {venue} {interval}", hint="zion data list shows what there is")
+        raise DataError(
+            f"no symbols at {venue} {interval}", hint="zion data list shows what there is"
+        )
     for name in names:
         if name not in there:
             lake.files(venue, interval, name)  # raises the reader's own error, with near matches
@@ -229,7 +231,9 @@ def _load(
             continue
         least = profile.params.monitor.n_slow + 2
         if len(raw) < least:
-            out.skips.append(Skip(symbol, f"{len(raw)} bars, the detector needs {least} to warm up"))
+            out.skips.append(
+                Skip(symbol, f"{len(raw)} bars, the detector needs {least} to warm up")
+            )
             continue
         out.raw[symbol] = raw
         out.histories[symbol_id] = history
@@ -239,15 +243,18 @@ def _load(
     return out
 
 
-def _detect(
-    loaded: _Loaded, profile: Profile, market: MarketSeries, step: int
-) -> list[np.ndarray]:
+def _detect(loaded: _Loaded, profile: Profile, market: MarketSeries, step: int) -> list[np.ndarray]:
     found = []
     for symbol_id, history in loaded.histories.items():
         raw = loaded.raw[history.symbol]
         found.append(
             scan_history(
-                new_contexts(1), profile.params, raw, symbol_id=symbol_id, interval_ms=step, market=market
+                new_contexts(1),
+                profile.params,
+                raw,
+                symbol_id=symbol_id,
+                interval_ms=step,
+                market=market,
             )
         )
     return found
@@ -357,7 +364,9 @@ def backtest(
     found = _detect(loaded, chosen, market, step)
     timing.detect_s = perf_counter() - clock
     timing.detect_ns_per_bar = timing.detect_s * 1e9 / n_bars
-    tell("detect", timing.detect_s, f"{n_bars:,} bars|{timing.detect_ns_per_bar:.0f} ns/bar, 1 core")
+    tell(
+        "detect", timing.detect_s, f"{n_bars:,} bars|{timing.detect_ns_per_bar:.0f} ns/bar, 1 core"
+    )
 
     clock = perf_counter()
     histories = list(loaded.histories.values())
@@ -365,7 +374,11 @@ def backtest(
     run = run_account(signals, plan, settings)
     refused_r = would_have_made(signals, plan, settings)
     timing.simulate_s = perf_counter() - clock
-    tell("simulate", timing.simulate_s, f"{len(signals):,} signals|one account, {len(run.trades)} trades")
+    tell(
+        "simulate",
+        timing.simulate_s,
+        f"{len(signals):,} signals|one account, {len(run.trades)} trades",
+    )
 
     clock = perf_counter()
     first_ts = max(min(int(h.bars.ts[0]) for h in histories), start_ms or 0)
@@ -381,7 +394,9 @@ def backtest(
     clock = perf_counter()
     curve = equity_curve(run, loaded.histories, settings.capital, first_ts)
     hashes = {
-        "params": digest(chosen.params_hash, plan, settings, venue, interval, names, start_ms, end_ms),
+        "params": digest(
+            chosen.params_hash, plan, settings, venue, interval, names, start_ms, end_ms
+        ),
         "data": data_hash(loaded.raw),
         "code": source_hash(),
         "profile": f"{chosen.params_hash & (2**64 - 1):016x}",

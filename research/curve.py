@@ -65,4 +65,9 @@ def daily(curve: pl.DataFrame) -> pl.DataFrame:
     """Return the last row of each UTC day, with the start before them."""
     # a close at 00:00 belongs to the day it ends
     day = (pl.col("ts") - 1) // DAY_MS
-    return pl.concat([curve.head(1), curve.slice(1).group_by(day.alias("day"), maintain_order=True).last().drop("day")])
+    return pl.concat(
+        [
+            curve.head(1),
+            curve.slice(1).group_by(day.alias("day"), maintain_order=True).last().drop("day"),
+        ]
+    )

@@ -18,9 +18,7 @@ def trade_columns(trades: np.ndarray) -> TradeColumns:
     """Return `TRADE` rows as columns in the order of their exits, clustered by the signal's week."""
     rows = trades[np.argsort(trades["exit_ts"], kind="stable")]
     names = ("r", "net", "gross", "fees", "slippage", "funding", "risk", "mae_r", "mfe_r")
-    return TradeColumns(
-        *(np.ascontiguousarray(rows[n]) for n in names), week_of(rows["signal_ts"])
-    )
+    return TradeColumns(*(np.ascontiguousarray(rows[n]) for n in names), week_of(rows["signal_ts"]))
 
 
 def all_metrics(
@@ -42,7 +40,9 @@ def all_metrics(
     runs = streaks(columns.net)
     span_days = max((int(curve["ts"][-1]) - int(curve["ts"][0])) / DAY_MS, 1e-9)
     found += [
-        Metric("exposure", open_share, "share", "bars with a position open over all bars", curve.height),
+        Metric(
+            "exposure", open_share, "share", "bars with a position open over all bars", curve.height
+        ),
         Metric("trades_per_day", n / span_days, "per day", "trades over days of the period", n),
         Metric("wins_in_a_row", runs.wins_max, "trades", "longest run of winners", n),
         Metric("losses_in_a_row", runs.losses_max, "trades", "longest run of losers", n),
@@ -62,7 +62,9 @@ def all_metrics(
 
 
 def _sum(name: str, values: np.ndarray, definition: str) -> Metric:
-    return Metric(name, float(values.sum()), "USDT", f"sum of {definition}; 0 without trades", len(values))
+    return Metric(
+        name, float(values.sum()), "USDT", f"sum of {definition}; 0 without trades", len(values)
+    )
 
 
 def _against_null(
@@ -72,15 +74,29 @@ def _against_null(
     if n == 0 or null.r.size == 0:
         nan = float("nan")
         return [
-            Metric("excess_r", nan, "R", "mean of R minus its matched random entries; NaN without trades", 0),
+            Metric(
+                "excess_r",
+                nan,
+                "R",
+                "mean of R minus its matched random entries; NaN without trades",
+                0,
+            ),
             Metric("null_share_better", nan, "share", "NaN without trades", 0),
         ]
     difference = run.trades["r"] - null.r.mean(axis=0)
-    mean, low, high = mean_interval(difference, week_of(run.trades["signal_ts"]), rng, n_draws=draws)
+    mean, low, high = mean_interval(
+        difference, week_of(run.trades["signal_ts"]), rng, n_draws=draws
+    )
     at_least = float((null.expectancy >= run.trades["r"].mean()).mean())
     return [
         Metric(
-            "excess_r", mean, "R", "mean of each trade's R minus the mean R of its random-time twins", n, low, high
+            "excess_r",
+            mean,
+            "R",
+            "mean of each trade's R minus the mean R of its random-time twins",
+            n,
+            low,
+            high,
         ),
         Metric(
             "null_share_better",

@@ -89,7 +89,9 @@ def sound_bars(bars: Bars, interval_ms: int) -> Bars:
         )
     if good.all():
         return bars
-    columns = (getattr(bars, name)[good] for name in ("ts", "open", "high", "low", "close", "volume"))
+    columns = (
+        getattr(bars, name)[good] for name in ("ts", "open", "high", "low", "close", "volume")
+    )
     return Bars.from_arrays(*columns, bars.turnover[good])
 
 

@@ -22,8 +22,12 @@ def data_hash(series: dict[str, Bars]) -> str:
     for symbol in sorted(series):
         bars = series[symbol]
         parts.append(symbol)
-        parts += [digest(bytes(np.ascontiguousarray(c).data)) for c in (bars.ts, bars.open, bars.high)]
-        parts += [digest(bytes(np.ascontiguousarray(c).data)) for c in (bars.low, bars.close, bars.volume)]
+        parts += [
+            digest(bytes(np.ascontiguousarray(c).data)) for c in (bars.ts, bars.open, bars.high)
+        ]
+        parts += [
+            digest(bytes(np.ascontiguousarray(c).data)) for c in (bars.low, bars.close, bars.volume)
+        ]
     return digest(*parts)
 
 
@@ -64,7 +68,9 @@ def make_folder(runs: Path, name: str) -> Path:
         probe.unlink()
     except OSError as error:
         raise DataError(
-            f"cannot write to {folder}", why=error.strerror or str(error), hint="name another with --out"
+            f"cannot write to {folder}",
+            why=error.strerror or str(error),
+            hint="name another with --out",
         ) from error
     return folder
 

@@ -45,7 +45,9 @@ def backtest(
     start: Annotated[
         str | None, typer.Option(help="First day or UTC time of signals, as 2025-01-31.")
     ] = None,
-    end: Annotated[str | None, typer.Option(help="Day or UTC time before which bars are read.")] = None,
+    end: Annotated[
+        str | None, typer.Option(help="Day or UTC time before which bars are read.")
+    ] = None,
     profile: Annotated[str, typer.Option(help="Name or TOML file of a profile.")] = "default",
     capital: Annotated[float, typer.Option(help="USDT to start with.")] = 10_000.0,
     risk: Annotated[float, typer.Option(help="Risk per trade, percent of equity.")] = 0.5,
@@ -54,7 +56,8 @@ def backtest(
         float, typer.Option(help="Least 24 h turnover of a coin at its signal, USDT.")
     ] = 5_000_000.0,
     intrabar: Annotated[
-        str | None, typer.Option(help="Stop and target in one bar: pessimistic | optimistic | finer")
+        str | None,
+        typer.Option(help="Stop and target in one bar: pessimistic | optimistic | finer"),
     ] = None,
     null_runs: Annotated[int, typer.Option(help="Runs with random entries to compare with.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of random entries and intervals.")] = 7,
@@ -82,10 +85,14 @@ def backtest(
         "profile": profile, "capital": capital, "risk": risk, "positions": positions,
         "turnover-min": turnover_min, "intrabar": intrabar, "null-runs": null_runs, "seed": seed,
     }  # fmt: skip
-    folder = out or settings.home / "runs" / utc(SystemClock().now_ms()).replace(" ", "T").replace(":", "-")
+    folder = out or settings.home / "runs" / utc(SystemClock().now_ms()).replace(" ", "T").replace(
+        ":", "-"
+    )
     if out is None:
         folder = _free(folder)
-    screen.title(f"zion backtest · SIM · {interval} · profile {profile} · {symbols} · {settings.lake_path}\n")
+    screen.title(
+        f"zion backtest · SIM · {interval} · profile {profile} · {symbols} · {settings.lake_path}\n"
+    )
     result = run(
         settings.lake_path,
         venue,
@@ -118,7 +125,9 @@ def _settings(risk: float, positions: int, turnover: float, null_runs: int, seed
         ("seed", seed, 0, 2**63),
     ):
         if not low <= value <= high:
-            raise UsageError(f"--{name} {value:g} is out of range", hint=f"from {low:g} to {high:g}")
+            raise UsageError(
+                f"--{name} {value:g} is out of range", hint=f"from {low:g} to {high:g}"
+            )
     base = BacktestSettings()
     return base._replace(
         sizing=base.sizing._replace(risk_fraction=risk / 100.0),
@@ -238,15 +247,27 @@ def _figures(screen: "Out", result: "BacktestResult") -> None:
     excess = m["excess_r"]
     row("over random entries", f"{signed(excess.value)} R", span(excess, signed, 2))
     row("trades", f"{n:,}")
-    row("win rate", percent(m["win_rate"].value), span(m["win_rate"], percent, 1), percent(null.win_rate))
+    row(
+        "win rate",
+        percent(m["win_rate"].value),
+        span(m["win_rate"], percent, 1),
+        percent(null.win_rate),
+    )
     factor = m["profit_factor"]
-    row("profit factor", number(factor.value, 2), span(factor, number, 2), number(null.profit_factor, 2))
+    row(
+        "profit factor",
+        number(factor.value, 2),
+        span(factor, number, 2),
+        number(null.profit_factor, 2),
+    )
     row("net", f"{signed(m['net_usdt'].value)} USDT", span(m["net_usdt"], signed, 0))
     row("max drawdown", percent(m["max_drawdown"].value), span(m["max_drawdown"], percent, 1),
         f"{m['drawdown_days'].value:.0f} days")  # fmt: skip
     row("Sharpe", number(m["sharpe"].value, 2), span(m["sharpe"], number, 2),
         f"deflated {number(m['deflated_sharpe'].value, 2)}")  # fmt: skip
-    costs = " · ".join(f"{k} {number(m[f'{k}_r'].value, 3)}" for k in ("fees", "slippage", "funding"))
+    costs = " · ".join(
+        f"{k} {number(m[f'{k}_r'].value, 3)}" for k in ("fees", "slippage", "funding")
+    )
     screen.say(f"  {'cost per trade':<20}{number(m['cost_r'].value, 3) + ' R':>{_WIDTH}}   {costs}")
     c = result.counts
     screen.say(

@@ -23,8 +23,6 @@ class FundingSeries(NamedTuple):
     rate: np.ndarray
 
 
-
-
 def funding_series(ts: object, rate: object) -> FundingSeries:
     """Return a series whose arrays have the one layout kernels are compiled for: contiguous, read-only."""
     columns = np.array(ts, np.int64), np.array(rate, np.float64)

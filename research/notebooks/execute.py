@@ -1,6 +1,6 @@
 """Execute the notebooks: text in, `<out>/*.ipynb` with their results out.
 
-    python -m research.notebooks.execute [NAME ...] [--out var/notebooks]
+python -m research.notebooks.execute [NAME ...] [--out var/notebooks]
 """
 
 import argparse

@@ -43,7 +43,8 @@ pl.DataFrame(
     [
         (m.name, m.value, m.low, m.high, m.unit, m.n)
         for name, m in result.metrics.items()
-        if name in ("expectancy_r", "excess_r", "win_rate", "profit_factor", "max_drawdown", "cost_r")
+        if name
+        in ("expectancy_r", "excess_r", "win_rate", "profit_factor", "max_drawdown", "cost_r")
     ],
     schema=["figure", "value", "low", "high", "unit", "n"],
     orient="row",

@@ -144,7 +144,13 @@ def _shapes(
     anchor = max(int(event["anchor_t"]), begin_t)
     level, floor, batr = float(event["level"]), float(event["floor"]), float(event["batr"])
     shapes = [
-        _box(anchor, end, float(event["zone_lo"]), max(float(event["level_edge"]), level), "@accent/0.20"),
+        _box(
+            anchor,
+            end,
+            float(event["zone_lo"]),
+            max(float(event["level_edge"]), level),
+            "@accent/0.20",
+        ),
         _box(anchor, end, floor - 0.25 * batr, floor + 0.25 * batr, "@up/0.20"),
         _line(anchor, exit_t, level, "@accent", "solid"),
         _box(entry_t, exit_t, float(trade["entry"]), float(trade["tp1"]), "@up/0.09"),

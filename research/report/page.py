@@ -353,7 +353,18 @@ def _trades(result: BacktestResult) -> dict[str, Any]:
                 (f"{t['level_score']:.2f}", t["level_score"]),
             ]
         )
-    head = ["entry, UTC", "coin", "R", "net USDT", "cost R", "worst R", "best R", "held", "exit", "score"]
+    head = [
+        "entry, UTC",
+        "coin",
+        "R",
+        "net USDT",
+        "cost R",
+        "worst R",
+        "best R",
+        "held",
+        "exit",
+        "score",
+    ]
     return _table(head, rows, left=2)
 
 
@@ -377,7 +388,9 @@ def _drawdowns(result: BacktestResult) -> dict[str, Any]:
 def _left_open(result: BacktestResult) -> dict[str, Any]:
     rows = [
         [t["symbol"], words.when(t["entry_ts"]), words.EXITS[t["exit_reason"]], _r(t["r"])]
-        for t in result.trades.filter(pl.col("exit_reason").is_in(["end", "gap"])).iter_rows(named=True)
+        for t in result.trades.filter(pl.col("exit_reason").is_in(["end", "gap"])).iter_rows(
+            named=True
+        )
     ]
     return _table(["coin", "entry, UTC", "why", "R when cut"], rows, left=3)
 
@@ -386,8 +399,14 @@ def _metrics(result: BacktestResult) -> dict[str, Any]:
     rows = []
     for m in result.metrics.values():
         digits = 0 if m.unit in ("trades", "days") else 3
-        interval = f"[{words.number(m.low, digits)}, {words.number(m.high, digits)}]" if np.isfinite(m.low) else ""
-        rows.append([m.name, (words.number(m.value, digits), m.value), interval, m.unit, m.n, m.definition])
+        interval = (
+            f"[{words.number(m.low, digits)}, {words.number(m.high, digits)}]"
+            if np.isfinite(m.low)
+            else ""
+        )
+        rows.append(
+            [m.name, (words.number(m.value, digits), m.value), interval, m.unit, m.n, m.definition]
+        )
     return _table(["figure", "value", "95 %", "unit", "n", "definition"], rows)
 
 

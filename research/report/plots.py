@@ -115,7 +115,12 @@ def exposure(result: BacktestResult) -> Figure:
         {"x": times(by_day["ts"]), "y": packed(ratio), "mode": "lines", "line": {"width": 1, "color": "@accent", "shape": "hv"},
          "fill": "tozeroy", "fillcolor": "@accent/0.15", "name": "notional"}
     ]  # fmt: skip
-    layout = {"xaxis": {"type": "date"}, "yaxis": _axis("x equity"), "shapes": [_zero()], "showlegend": False}
+    layout = {
+        "xaxis": {"type": "date"},
+        "yaxis": _axis("x equity"),
+        "shapes": [_zero()],
+        "showlegend": False,
+    }
     return figure(data, layout, 170)
 
 
@@ -273,14 +278,24 @@ def excursions(result: BacktestResult) -> Figure:
              "hovertemplate": "%{text}: worst −%{x:.2f} R, best +%{y:.2f} R<extra></extra>"}
         )  # fmt: skip
     stop = {**_zero("x", 1.0), "line": {"color": "@down", "width": 1, "dash": "dash"}}
-    tp1 = {**_zero("y", result.plan.manage.tp1_r), "line": {"color": "@up", "width": 1, "dash": "dash"}}
+    tp1 = {
+        **_zero("y", result.plan.manage.tp1_r),
+        "line": {"color": "@up", "width": 1, "dash": "dash"},
+    }
     layout = {
         "xaxis": _axis("worst excursion, R", rangemode="tozero"),
         "yaxis": _axis("best excursion, R", rangemode="tozero"),
         "shapes": [stop, tp1],
         "annotations": [
             _note("stop", x=1.0, yref="paper", y=1, yanchor="top", xanchor="left"),
-            _note("TP1", y=result.plan.manage.tp1_r, xref="paper", x=1, xanchor="right", yanchor="bottom"),
+            _note(
+                "TP1",
+                y=result.plan.manage.tp1_r,
+                xref="paper",
+                x=1,
+                xanchor="right",
+                yanchor="bottom",
+            ),
         ],
         "legend": {"orientation": "h", "y": -0.22},
     }
@@ -317,7 +332,9 @@ def cost_multiple(result: BacktestResult) -> Figure:
     shapes = [_zero(), {**_zero("x", 1.0), "line": {"color": "@muted", "width": 1, "dash": "dot"}}]
     notes = [_note("as modelled", x=1, yref="paper", y=1, xanchor="left", yanchor="top")]
     if cost > 0 and 0 < gross / cost < 3:  # noqa: PLR2004 - inside the picture
-        notes.append(_note(f"break-even at {gross / cost:.1f}x", x=gross / cost, y=0, yanchor="bottom"))
+        notes.append(
+            _note(f"break-even at {gross / cost:.1f}x", x=gross / cost, y=0, yanchor="bottom")
+        )
     layout = {
         "xaxis": _axis("costs, times the model"),
         "yaxis": _axis("mean R"),
@@ -340,7 +357,9 @@ def null_histogram(result: BacktestResult) -> Figure:
         "xaxis": _axis("mean R of a run"),
         "yaxis": _axis("random-entry runs"),
         "shapes": [_zero("x"), {**_zero("x", value), "line": {"color": "@accent", "width": 2}}],
-        "annotations": [_note("this run", x=value, yref="paper", y=1, xanchor="left", yanchor="top")],
+        "annotations": [
+            _note("this run", x=value, yref="paper", y=1, xanchor="left", yanchor="top")
+        ],
         "showlegend": False,
     }
     return figure(data, layout, 260)
@@ -363,7 +382,12 @@ def rolling(result: BacktestResult, window: int = 50) -> Figure | None:
          "fillcolor": "@accent/0.15", "hoverinfo": "skip"},
         {"x": ts, "y": packed(mean), "mode": "lines", "line": {"color": "@accent", "width": 1.5, "shape": "hv"}},
     ]  # fmt: skip
-    layout = {"xaxis": {"type": "date"}, "yaxis": _axis("mean R"), "shapes": [_zero()], "showlegend": False}
+    layout = {
+        "xaxis": {"type": "date"},
+        "yaxis": _axis("mean R"),
+        "shapes": [_zero()],
+        "showlegend": False,
+    }
     return figure(data, layout, 240)
 
 
@@ -387,7 +411,10 @@ def month_map(result: BacktestResult) -> Figure:
          "zmin": -reach, "zmax": reach, "showscale": False, "xgap": 2, "ygap": 2, "hoverinfo": "skip",
          "colorscale": [[0, "@down/0.8"], [0.5, "@raised"], [1, "@up/0.8"]]}
     ]  # fmt: skip
-    layout = {"yaxis": {"autorange": "reversed", "type": "category", "ticks": ""}, "xaxis": {"ticks": ""}}
+    layout = {
+        "yaxis": {"autorange": "reversed", "type": "category", "ticks": ""},
+        "xaxis": {"ticks": ""},
+    }
     return figure(data, layout, 70 + 38 * len(years))
 
 

@@ -94,7 +94,8 @@ def verdict(metrics: dict[str, Metric], n: int) -> Verdict:
             "none",
         )
     return Verdict(
-        "No edge shown: the interval covers 0, and so does the difference to random entries.", "none"
+        "No edge shown: the interval covers 0, and so does the difference to random entries.",
+        "none",
     )
 
 

@@ -48,10 +48,14 @@ def differences(folder, capital):
         before = bisect_left(times, row["ts"])  # a fill counts from the first close after it
         expected = curve[before - 1][1] if before else Fraction(capital)
         if abs(expected - Fraction(row["realised"])) >= CENT:
-            wrong.append(f"realised at {row['ts']}: {row['realised']:.4f}, fills say {float(expected):.4f}")
+            wrong.append(
+                f"realised at {row['ts']}: {row['realised']:.4f}, fills say {float(expected):.4f}"
+            )
     for row in pq.read_table(folder / "trades.parquet").to_pylist():
         if abs(net[row["trade_id"]] - Fraction(row["net"])) >= CENT:
-            wrong.append(f"trade {row['trade_id']}: net {row['net']:.4f}, fills say {float(net[row['trade_id']]):.4f}")
+            wrong.append(
+                f"trade {row['trade_id']}: net {row['net']:.4f}, fills say {float(net[row['trade_id']]):.4f}"
+            )
     return wrong, float(curve[-1][1]) if curve else float(capital)
 
 

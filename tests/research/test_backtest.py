@@ -34,7 +34,9 @@ def test_a_cent_missing_from_one_fee_is_seen(filed, tmp_path):
     for name in ("equity", "trades"):
         shutil.copy(folder / f"{name}.parquet", tmp_path)
     fills = pl.read_parquet(folder / "fills.parquet").with_row_index("row")
-    bent = fills.with_columns(pl.when(pl.col("row") == 5).then(pl.col("fee") + 0.01).otherwise("fee").alias("fee"))
+    bent = fills.with_columns(
+        pl.when(pl.col("row") == 5).then(pl.col("fee") + 0.01).otherwise("fee").alias("fee")
+    )
     bent.drop("row").write_parquet(tmp_path / "fills.parquet")
     wrong, _ = recompute_equity.differences(tmp_path, 10_000)
     assert wrong
@@ -42,9 +44,22 @@ def test_a_cent_missing_from_one_fee_is_seen(filed, tmp_path):
 
 def test_files_hold_what_the_contract_says(filed):
     document = json.loads((Path(filed.files["report"]).parent / "run.json").read_text())
-    for key in ("bars", "symbols", "events", "signals", "trades", "timing", "funnel", "refusals", "metrics", "files"):
+    for key in (
+        "bars",
+        "symbols",
+        "events",
+        "signals",
+        "trades",
+        "timing",
+        "funnel",
+        "refusals",
+        "metrics",
+        "files",
+    ):
         assert key in document
-    assert {"load_s", "detect_s", "simulate_s", "total_s", "detect_ns_per_bar"} <= set(document["timing"])
+    assert {"load_s", "detect_s", "simulate_s", "total_s", "detect_ns_per_bar"} <= set(
+        document["timing"]
+    )
     assert set(document["files"]) == {"events", "trades", "fills", "equity", "report"}
     fills = pl.read_parquet(document["files"]["fills"])
     assert fills.columns[:9] == [
@@ -54,15 +69,31 @@ def test_files_hold_what_the_contract_says(filed):
     assert "unknown" not in set(fills["kind"]) | set(fills["symbol"]) | set(fills["liquidity"])
     events = pl.read_parquet(document["files"]["events"])
     assert len(events) == document["events"]
-    assert {"t", "kind", "level", "levels"[:5] + "_scored", "params_hash", "symbol"} <= set(events.columns)
+    assert {"t", "kind", "level", "levels"[:5] + "_scored", "params_hash", "symbol"} <= set(
+        events.columns
+    )
     trades = pl.read_parquet(document["files"]["trades"])
-    assert {"gross", "fees", "funding", "slippage", "net", "r", "mae_r", "mfe_r", "exit_reason"} <= set(trades.columns)
+    assert {
+        "gross",
+        "fees",
+        "funding",
+        "slippage",
+        "net",
+        "r",
+        "mae_r",
+        "mfe_r",
+        "exit_reason",
+    } <= set(trades.columns)
 
 
 def test_funnel_refusals_and_trades_add_up(filed):
     assert filed.funnel["breakout"] == len(filed.signals)
     assert len(filed.trades) + sum(filed.refusals.values()) == len(filed.signals)
-    assert filed.funnel["entered"] == len(filed.trades) == (filed.signals["outcome"] == "entered").sum()
+    assert (
+        filed.funnel["entered"]
+        == len(filed.trades)
+        == (filed.signals["outcome"] == "entered").sum()
+    )
     t = filed.trades
     residue = t["gross"] - t["slippage"] - t["fees"] - t["funding"] - t["net"]
     assert residue.abs().max() < 1e-9
@@ -140,13 +171,22 @@ def test_random_entries_find_no_edge_in_a_market_of_noise():
     open_ = np.concatenate([[100.0], close[:-1]])
     wick = np.abs(rng.normal(0, 0.02, (2, len(close))))
     ts = 900_000 * np.arange(len(close), dtype=np.int64)
-    bars = Bars.from_arrays(ts, open_, np.maximum(open_, close) + wick[0], np.minimum(open_, close) - wick[1], close, close)
+    bars = Bars.from_arrays(
+        ts,
+        open_,
+        np.maximum(open_, close) + wick[0],
+        np.minimum(open_, close) - wick[1],
+        close,
+        close,
+    )
     history = History("N", 0, 900_000, bars, NO_FUNDING, NO_FINE, 0.01, 0)
     trades = np.zeros(40, paths.TRADE)
     trades["entry"], trades["stop"], trades["risk"] = 100.0, 99.4, 50.0
     orders = np.zeros(40, paths.ORDER)
     orders["batr"] = 0.12
-    rules = path_rules(PlanParams(EntryParams(), ManageParams()), FeeParams(0.0, 0.0), MarginParams())
+    rules = path_rules(
+        PlanParams(EntryParams(), ManageParams()), FeeParams(0.0, 0.0), MarginParams()
+    )
     run = AccountRun(trades, np.zeros(0, paths.FILL), orders, [])
     null = random_entries(run, {0: history}, rules, n_runs=200, capital=1e4, start_ms=0, rng=rng)
     assert abs(null.r.mean()) < 0.06
@@ -220,7 +260,5 @@ def test_no_signals_is_a_result_too(lake, filed):
 
 def test_top_ranks_by_turnover(lake, filed):
     result = backtest(lake, symbols="top:2")
-    turnover = {
-        s: np.nansum(lake.read("synthetic", "15m", s).turnover) for s in filed.symbols
-    }
+    turnover = {s: np.nansum(lake.read("synthetic", "15m", s).turnover) for s in filed.symbols}
     assert set(result.symbols) == set(sorted(turnover, key=turnover.get)[-2:])

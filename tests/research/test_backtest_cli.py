@@ -8,8 +8,16 @@ import pytest
 
 
 def zion(*words, cwd):
-    command = [sys.executable, "-c", "from app.cli.main import main; main()", "backtest", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)  # noqa: S603
+    command = [
+        sys.executable,
+        "-c",
+        "from app.cli.main import main; main()",
+        "backtest",
+        *map(str, words),
+    ]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300
+    )  # noqa: S603
 
 
 def test_json_is_one_document_and_files_are_there(lake, tmp_path):
