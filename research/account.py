@@ -1,4 +1,4 @@
-"""One account over a universe: breakouts in their order of time become orders, trades or refusals."""
+"""One account over a universe: breakouts in order of time become trades or refusals."""
 
 import heapq
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class AccountRun:
     Attributes
     ----------
     trades, fills, orders : structured arrays
-        `TRADE` and `ORDER` rows of opened trades in the order of their signals, `FILL` rows by time.
+        `TRADE` and `ORDER` rows of opened trades in order of their signals, `FILL` rows by time.
     signals : list of Signal
         Every breakout.
     """
@@ -71,7 +71,7 @@ class AccountRun:
 def signals_of(
     events: Sequence[np.ndarray], histories: Sequence[History], start_ms: int | None
 ) -> list[Signal]:
-    """Collect the breakouts of all coins in order of time, each with the failure that followed it."""
+    """Collect the breakouts of all coins in order of time, each with the failure after it."""
     found = []
     ends = (int(EventKind.COOLED), int(EventKind.RESET), int(EventKind.BREAKOUT))
     for rows, history in zip(events, histories, strict=True):
@@ -130,9 +130,23 @@ def walk(
         room = int((last - first).sum()) + _FILLS_BESIDES_FUNDING * len(orders)
     fills = np.zeros(room, paths.FILL)
     n = paths.walk_trades(
-        bars.ts, bars.open, bars.high, bars.low, bars.close, orders, funding.ts, funding.rate,
-        fine.ts, fine.high, fine.low, fine.interval_ms, history.interval_ms, rules, trades, fills,
-    )  # fmt: skip
+        bars.ts,
+        bars.open,
+        bars.high,
+        bars.low,
+        bars.close,
+        orders,
+        funding.ts,
+        funding.rate,
+        fine.ts,
+        fine.high,
+        fine.low,
+        fine.interval_ms,
+        history.interval_ms,
+        rules,
+        trades,
+        fills,
+    )
     if with_fills and n > room:
         raise AssertionError(f"{n} fills, room for {room}")
     return trades, fills[:n]

@@ -305,7 +305,7 @@ def backtest(
     venue : str, optional
         May be left out when the lake has one.
     symbols : str or list
-        ``all``, ``top:N``, ``A,B``; coins that cannot be read or are too short are skipped and told.
+        ``all``, ``top:N``, ``A,B``; what cannot be read or is too short is skipped and told.
     profile : str or Profile
         Name, file, or the value itself.
     capital : float
@@ -328,7 +328,7 @@ def backtest(
     Raises
     ------
     UsageError, DataError
-        Told in one line: unknown names, bad numbers, an empty or unreadable lake, an unwritable place.
+        Unknown names, bad numbers, an empty or unreadable lake, an unwritable place.
     """
     began = perf_counter()
     lake = lake if isinstance(lake, Lake) else Lake(lake)
@@ -385,9 +385,14 @@ def backtest(
     rules = path_rules(plan, settings.fees, settings.margin)
     rng = np.random.default_rng(settings.seed)
     null = random_entries(
-        run, loaded.histories, rules, n_runs=settings.null_runs, capital=settings.capital,
-        start_ms=first_ts, rng=rng,
-    )  # fmt: skip
+        run,
+        loaded.histories,
+        rules,
+        n_runs=settings.null_runs,
+        capital=settings.capital,
+        start_ms=first_ts,
+        rng=rng,
+    )
     timing.null_s = perf_counter() - clock
     tell("null", timing.null_s, f"{null.r.size:,} random entries|same coins, stops and plan")
 

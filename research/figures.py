@@ -15,7 +15,7 @@ from research.settings import BacktestSettings
 
 
 def trade_columns(trades: np.ndarray) -> TradeColumns:
-    """Return `TRADE` rows as columns in the order of their exits, clustered by the signal's week."""
+    """Return `TRADE` rows as columns in order of their exits, clustered by the signal's week."""
     rows = trades[np.argsort(trades["exit_ts"], kind="stable")]
     names = ("r", "net", "gross", "fees", "slippage", "funding", "risk", "mae_r", "mfe_r")
     return TradeColumns(*(np.ascontiguousarray(rows[n]) for n in names), week_of(rows["signal_ts"]))

@@ -75,7 +75,7 @@ class Facts:
 
 
 def sound_bars(bars: Bars, interval_ms: int) -> Bars:
-    """Return the possible candles of a series: what the detector's door lets through, vectorised."""
+    """Return the possible candles of a series: what the detector's door lets through."""
     o, h, lo, c, v = bars.open, bars.high, bars.low, bars.close, bars.volume
     finite = np.isfinite(o) & np.isfinite(h) & np.isfinite(lo) & np.isfinite(c) & np.isfinite(v)
     with np.errstate(invalid="ignore"):

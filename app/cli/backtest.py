@@ -67,7 +67,7 @@ def backtest(
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     ascii: Annotated[bool, typer.Option("--ascii", help="Plain signs only.")] = False,  # noqa: A002
 ) -> None:
-    """Run the detector and one account over history; print what came of it, write files and a report."""
+    """Run the detector and one account over history; print the result, file it, draw it."""
     from app.cli.out import Out, utc
     from live.clock import SystemClock
     from live.settings import load_settings
@@ -76,15 +76,26 @@ def backtest(
     settings = load_settings(lake=lake).settings
     if settings.lake_path is None:
         raise DataError(
-            "no lake", why=f"none named and {settings.home}/lake does not exist",
+            "no lake",
+            why=f"none named and {settings.home}/lake does not exist",
             hint="zion data synth makes one, or name another with --lake",
-        )  # fmt: skip
+        )
     screen = Out(json=json, ascii=ascii)
     options = {
-        "venue": venue, "interval": interval, "symbols": symbols, "start": start, "end": end,
-        "profile": profile, "capital": capital, "risk": risk, "positions": positions,
-        "turnover-min": turnover_min, "intrabar": intrabar, "null-runs": null_runs, "seed": seed,
-    }  # fmt: skip
+        "venue": venue,
+        "interval": interval,
+        "symbols": symbols,
+        "start": start,
+        "end": end,
+        "profile": profile,
+        "capital": capital,
+        "risk": risk,
+        "positions": positions,
+        "turnover-min": turnover_min,
+        "intrabar": intrabar,
+        "null-runs": null_runs,
+        "seed": seed,
+    }
     folder = out or settings.home / "runs" / utc(SystemClock().now_ms()).replace(" ", "T").replace(
         ":", "-"
     )
@@ -163,9 +174,15 @@ def _free(folder: Path) -> Path:
 
 
 _DEFAULTS = {
-    "symbols": "all", "profile": "default", "capital": 10_000.0, "risk": 0.5, "positions": 6,
-    "turnover-min": 5_000_000.0, "null-runs": 200, "seed": 7,
-}  # fmt: skip
+    "symbols": "all",
+    "profile": "default",
+    "capital": 10_000.0,
+    "risk": 0.5,
+    "positions": 6,
+    "turnover-min": 5_000_000.0,
+    "null-runs": 200,
+    "seed": 7,
+}
 
 
 def _command(lake: Path, options: dict[str, Any]) -> str:
@@ -234,7 +251,7 @@ def _figures(screen: "Out", result: "BacktestResult") -> None:
 
     def span(metric: "Metric", show: Any, digits: int) -> str:
         low, high = show(metric.low, digits), show(metric.high, digits)
-        return "" if metric.low != metric.low else f"[{low}, {high}]"  # noqa: PLR0124 - NaN
+        return "" if metric.low != metric.low else f"[{low}, {high}]"
 
     if n < TRADES_MIN:
         screen.say(f"  Too few trades to say ({n} of {TRADES_MIN}).")
@@ -242,8 +259,12 @@ def _figures(screen: "Out", result: "BacktestResult") -> None:
         return
     row("", "result", "95 % interval", "random")
     edge = m["expectancy_r"]
-    row("expectancy", f"{signed(edge.value)} R", span(edge, signed, 2),
-        f"{signed(float(null.expectancy.mean()))} R")  # fmt: skip
+    row(
+        "expectancy",
+        f"{signed(edge.value)} R",
+        span(edge, signed, 2),
+        f"{signed(float(null.expectancy.mean()))} R",
+    )
     excess = m["excess_r"]
     row("over random entries", f"{signed(excess.value)} R", span(excess, signed, 2))
     row("trades", f"{n:,}")
@@ -261,10 +282,18 @@ def _figures(screen: "Out", result: "BacktestResult") -> None:
         number(null.profit_factor, 2),
     )
     row("net", f"{signed(m['net_usdt'].value)} USDT", span(m["net_usdt"], signed, 0))
-    row("max drawdown", percent(m["max_drawdown"].value), span(m["max_drawdown"], percent, 1),
-        f"{m['drawdown_days'].value:.0f} days")  # fmt: skip
-    row("Sharpe", number(m["sharpe"].value, 2), span(m["sharpe"], number, 2),
-        f"deflated {number(m['deflated_sharpe'].value, 2)}")  # fmt: skip
+    row(
+        "max drawdown",
+        percent(m["max_drawdown"].value),
+        span(m["max_drawdown"], percent, 1),
+        f"{m['drawdown_days'].value:.0f} days",
+    )
+    row(
+        "Sharpe",
+        number(m["sharpe"].value, 2),
+        span(m["sharpe"], number, 2),
+        f"deflated {number(m['deflated_sharpe'].value, 2)}",
+    )
     costs = " · ".join(
         f"{k} {number(m[f'{k}_r'].value, 3)}" for k in ("fees", "slippage", "funding")
     )

@@ -123,7 +123,7 @@ def cost_gate(
 ) -> Passed | Rejected:
     """Refuse an entry whose costs eat too much of its risk.
 
-    The estimate carries the order's notional: live it is a sweep of the book, over history the model.
+    The estimate is for the order's notional: live a sweep of the book, over history the model.
     """
     if not isfinite(estimate.spread_bps) or estimate.spread_bps > params.spread_max_bps:
         return Rejected("spread", estimate.spread_bps, params.spread_max_bps)

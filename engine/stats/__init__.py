@@ -1,1 +1,1 @@
-"""Equity and trades -> numbers: each with its unit, its definition, its NaN rule and an interval."""
+"""Equity and trades -> numbers: each with unit, definition, NaN rule and interval."""

@@ -16,7 +16,7 @@ def week_of(ts: np.ndarray) -> np.ndarray:
 
 
 def interval(draws: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % percentile interval of bootstrap draws; NaN when under half of them are finite."""
+    """Return the 95 % percentile interval of draws; NaN when under half of them are finite."""
     finite = draws[np.isfinite(draws)]
     if len(finite) * 2 < len(draws) or len(finite) == 0:
         return float("nan"), float("nan")
@@ -70,7 +70,7 @@ def series_interval(
     n_draws: int = 1000,
     mean_block: float = 10.0,
 ) -> tuple[float, float]:
-    """Return the interval of a statistic of a series: ``statistic`` maps float64[b, n] to float64[b]."""
+    """Return the interval of ``statistic``, which maps float64[b, n] to float64[b]."""
     if len(values) < 2 * CLUSTERS_MIN:
         return float("nan"), float("nan")
     index = stationary_indices(len(values), n_draws, mean_block, rng)

@@ -1,4 +1,4 @@
-"""Figures about an equity curve of daily closes. Intervals: stationary bootstrap of daily returns."""
+"""Figures about daily closing equity. Intervals: stationary bootstrap of daily returns."""
 
 from math import e, isfinite, sqrt
 from statistics import NormalDist
@@ -47,7 +47,7 @@ def sharpe(returns: np.ndarray) -> np.ndarray:
 
 
 def sortino(returns: np.ndarray) -> np.ndarray:
-    """Return mean over downside deviation (root mean square of losses over all days), times sqrt(365)."""
+    """Return mean over downside deviation (root mean square of losses, all days), x sqrt(365)."""
     down = np.sqrt((np.minimum(returns, 0.0) ** 2).mean(axis=-1))
     return returns.mean(axis=-1) / down * sqrt(DAYS_PER_YEAR)
 
@@ -85,7 +85,9 @@ def longest_underwater(equity: np.ndarray) -> int:
 
 
 def probabilistic_sharpe(returns: np.ndarray, benchmark: float) -> float:
-    """Return the probability that the true daily Sharpe exceeds ``benchmark`` (Bailey and Lopez de Prado 2012).
+    """Return the probability that the true daily Sharpe exceeds ``benchmark``.
+
+    Bailey and Lopez de Prado 2012.
 
     Daily units, no annualisation. NaN under 3 returns or without spread.
     """
@@ -103,7 +105,7 @@ def probabilistic_sharpe(returns: np.ndarray, benchmark: float) -> float:
 
 
 def expected_best_sharpe(n_trials: int, variance: float) -> float:
-    """Return the Sharpe that the best of ``n_trials`` worthless trials shows; 0 for a single one."""
+    """Return the Sharpe the best of ``n_trials`` worthless trials shows; 0 for a single one."""
     if n_trials <= 1 or not variance > 0.0:
         return 0.0
     quantile = NormalDist().inv_cdf
@@ -172,7 +174,8 @@ def equity_metrics(
             "deflated_sharpe",
             deflated_sharpe(returns, n_trials) if yearly else float("nan"),
             "probability",
-            f"that the Sharpe beats the best of {n_trials} worthless trials; NaN under {DAYS_MIN} days",
+            f"that the Sharpe beats the best of {n_trials} worthless trials; NaN under "
+            f"{DAYS_MIN} days",
             days,
         )
     )

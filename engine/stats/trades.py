@@ -16,7 +16,7 @@ _F = np.ndarray
 class TradeColumns(NamedTuple):
     """Columns of closed trades, float64[n] but `cluster`, in order of their exits.
 
-    `net`, `gross`, `fees`, `slippage`, `funding`, `risk` in quote units; `r`, `mae_r`, `mfe_r` in R.
+    `r`, `mae_r`, `mfe_r` in R, the rest in quote units.
     """
 
     r: _F
@@ -149,7 +149,7 @@ def trade_metrics(
 def mean_interval(
     values: np.ndarray, clusters: np.ndarray, rng: np.random.Generator, *, n_draws: int = N_DRAWS
 ) -> tuple[float, float, float]:
-    """Return mean and interval of a column, clusters resampled: (mean, low, high), NaN when empty."""
+    """Return (mean, low, high) of a column, clusters resampled; NaN when empty."""
     if len(values) == 0:
         return float("nan"), float("nan"), float("nan")
     table = np.column_stack([np.ones(len(values)), values])
@@ -171,7 +171,7 @@ def _longest(flags: np.ndarray) -> int:
 
 
 def streaks(net: np.ndarray) -> Streaks:
-    """Return the longest runs of trades in their order; expected = ln(n p) / -ln(q) at the same win rate."""
+    """Return the longest runs of trades in their order; by chance ln(n p) / -ln(1 - p)."""
     win = net > 0.0
     n = len(net)
     share = float(win.mean()) if n else 0.0

@@ -24,7 +24,7 @@ class FundingSeries(NamedTuple):
 
 
 def funding_series(ts: object, rate: object) -> FundingSeries:
-    """Return a series whose arrays have the one layout kernels are compiled for: contiguous, read-only."""
+    """Return a series in the layout kernels are compiled for: contiguous, read-only."""
     columns = np.array(ts, np.int64), np.array(rate, np.float64)
     for column in columns:
         column.flags.writeable = False

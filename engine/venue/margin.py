@@ -1,4 +1,4 @@
-"""Isolated margin of a long, after Bybit's change of 2025-09-02: value by mark, initial margin by entry."""
+"""Isolated margin of a long by Bybit's rules since 2025-09-02."""
 
 from typing import NamedTuple
 

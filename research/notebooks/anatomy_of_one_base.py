@@ -34,7 +34,7 @@ trade["symbol"], round(trade["r"], 2), trade["exit_reason"]
 # %% [markdown]
 # ## The picture
 #
-# Zone and level of the breakout, floor of the base, entry, the stop as it stood on every bar, TP1, exit.
+# Zone and level of the breakout, floor of the base, entry, the stop on every bar, TP1, exit.
 
 # %%
 show(charts.trade_chart(result, row)["figure"])

@@ -18,7 +18,7 @@ def sources() -> dict[str, Path]:
 
 
 def execute(name: str, out: Path, *, timeout_s: int = 300) -> Path:
-    """Run one notebook from top to bottom; return the file written. An error in a cell is raised."""
+    """Run one notebook from top to bottom; return the file written. A cell's error is raised."""
     import jupytext
     from nbclient import NotebookClient
 

@@ -2,7 +2,7 @@
 # # A first backtest
 #
 # One call runs the detector and one account over a lake and gives polars frames back. The market
-# here is synthetic and seeded, so this runs anywhere; name your own lake instead to see real history.
+# here is synthetic and seeded, so this runs anywhere; name your own lake to see real history.
 
 # %% tags=["parameters"]
 symbols = 12

@@ -47,9 +47,17 @@ def stop_steps(result: BacktestResult, row: int) -> np.ndarray:
     inside = int(trade["entry_ts"] != bars.ts[int(trade["entry_bar"])])
     rules = path_rules(result.plan, result.settings.fees, result.settings.margin)
     paths.stop_path(
-        bars.ts, bars.high, bars.close, trade, inside, history.interval_ms,
-        float(order["batr"]), float(order["sweep_out"]), rules, out,
-    )  # fmt: skip
+        bars.ts,
+        bars.high,
+        bars.close,
+        trade,
+        inside,
+        history.interval_ms,
+        float(order["batr"]),
+        float(order["sweep_out"]),
+        rules,
+        out,
+    )
     return out
 
 
@@ -77,9 +85,14 @@ def trade_chart(result: BacktestResult, row: int) -> dict[str, Any]:
     stop_x = [int(t) for t in ts[int(trade["entry_bar"]) : int(trade["exit_bar"]) + 1]]
     keep = [0, *(np.flatnonzero(np.diff(stop)) + 1).tolist()]
     data.append(
-        {"x": [*(stop_x[i] for i in keep), exit_t], "y": [*(float(stop[i]) for i in keep), float(stop[-1])],
-         "mode": "lines", "line": {"color": "@down", "width": 1.6, "shape": "hv"}, "name": "stop"}
-    )  # fmt: skip
+        {
+            "x": [*(stop_x[i] for i in keep), exit_t],
+            "y": [*(float(stop[i]) for i in keep), float(stop[-1])],
+            "mode": "lines",
+            "line": {"color": "@down", "width": 1.6, "shape": "hv"},
+            "name": "stop",
+        }
+    )
     fills = result.run.fills[result.run.fills["trade_id"] == trade["trade_id"]]
     for kinds, name, colour, symbol in (
         ((paths.ENTRY,), "entry", "@accent", "triangle-up"),
@@ -89,10 +102,19 @@ def trade_chart(result: BacktestResult, row: int) -> dict[str, Any]:
         these = fills[np.isin(fills["kind"], kinds)]
         if len(these):
             data.append(
-                {"x": [int(t) for t in these["ts"]], "y": these["price"].tolist(), "mode": "markers",
-                 "name": name, "marker": {"color": colour, "size": 10, "symbol": symbol,
-                                           "line": {"color": "@surface", "width": 1}}}
-            )  # fmt: skip
+                {
+                    "x": [int(t) for t in these["ts"]],
+                    "y": these["price"].tolist(),
+                    "mode": "markers",
+                    "name": name,
+                    "marker": {
+                        "color": colour,
+                        "size": 10,
+                        "symbol": symbol,
+                        "line": {"color": "@surface", "width": 1},
+                    },
+                }
+            )
     layout = {
         "xaxis": {"type": "date", "rangeslider": {"visible": False}, "nticks": 6},
         "yaxis": {"side": "right", "automargin": True, "nticks": 7, **_span(bars, a, b, trade)},
@@ -128,13 +150,27 @@ def _candles(bars: Any, a: int, b: int, group: int) -> dict[str, Any]:
 
 
 def _box(x0: int, x1: int, y0: float, y1: float, colour: str) -> dict[str, Any]:
-    return {"type": "rect", "x0": x0, "x1": x1, "y0": y0, "y1": y1, "fillcolor": colour,
-            "line": {"width": 0}, "layer": "below"}  # fmt: skip
+    return {
+        "type": "rect",
+        "x0": x0,
+        "x1": x1,
+        "y0": y0,
+        "y1": y1,
+        "fillcolor": colour,
+        "line": {"width": 0},
+        "layer": "below",
+    }
 
 
 def _line(x0: int, x1: int, y: float, colour: str, dash: str) -> dict[str, Any]:
-    return {"type": "line", "x0": x0, "x1": x1, "y0": y, "y1": y,
-            "line": {"color": colour, "width": 1.2, "dash": dash}}  # fmt: skip
+    return {
+        "type": "line",
+        "x0": x0,
+        "x1": x1,
+        "y0": y,
+        "y1": y,
+        "line": {"color": colour, "width": 1.2, "dash": dash},
+    }
 
 
 def _shapes(
@@ -160,9 +196,17 @@ def _shapes(
     ]
     for start, stop, _, colour in _ribbon(result, signal, begin_t):
         shapes.append(
-            {"type": "rect", "yref": "paper", "y0": 1.0, "y1": 1.045, "x0": start, "x1": stop,
-             "fillcolor": colour, "line": {"width": 0}}
-        )  # fmt: skip
+            {
+                "type": "rect",
+                "yref": "paper",
+                "y0": 1.0,
+                "y1": 1.045,
+                "x0": start,
+                "x1": stop,
+                "fillcolor": colour,
+                "line": {"width": 0},
+            }
+        )
     return shapes
 
 
@@ -188,21 +232,44 @@ def _labels(
     result: BacktestResult, signal: Any, trade: Any, history: Any, begin_t: int
 ) -> list[dict[str, Any]]:
     def tag(y: float, text: str, colour: str) -> dict[str, Any]:
-        return {"xref": "paper", "x": 0.004, "xanchor": "left", "y": y, "text": text, "showarrow": False,
-                "font": {"color": colour, "size": 10}, "bgcolor": "@surface/0.75"}  # fmt: skip
+        return {
+            "xref": "paper",
+            "x": 0.004,
+            "xanchor": "left",
+            "y": y,
+            "text": text,
+            "showarrow": False,
+            "font": {"color": colour, "size": 10},
+            "bgcolor": "@surface/0.75",
+        }
 
     show = [
-        tag(float(signal.event["level"]), f"level {words.price(float(signal.event['level']), history.tick)}"
-            f" · score {float(signal.event['level_score']):.2f}", "@accent"),
-        tag(float(signal.event["floor"]), f"floor {words.price(float(signal.event['floor']), history.tick)}", "@up"),
-    ]  # fmt: skip
+        tag(
+            float(signal.event["level"]),
+            f"level {words.price(float(signal.event['level']), history.tick)}"
+            f" · score {float(signal.event['level_score']):.2f}",
+            "@accent",
+        ),
+        tag(
+            float(signal.event["floor"]),
+            f"floor {words.price(float(signal.event['floor']), history.tick)}",
+            "@up",
+        ),
+    ]
     width = max(int(trade["exit_ts"]) - begin_t, 1)
     for start, stop, name, colour in _ribbon(result, signal, begin_t):
         if (stop - start) / width > 0.11:  # noqa: PLR2004 - narrower than its own name
             show.append(
-                {"x": (start + stop) / 2, "yref": "paper", "y": 1.045, "yanchor": "bottom", "text": name,
-                 "showarrow": False, "font": {"size": 9, "color": colour}}
-            )  # fmt: skip
+                {
+                    "x": (start + stop) / 2,
+                    "yref": "paper",
+                    "y": 1.045,
+                    "yanchor": "bottom",
+                    "text": name,
+                    "showarrow": False,
+                    "font": {"size": 9, "color": colour},
+                }
+            )
     return show
 
 
@@ -214,9 +281,11 @@ def _caption(result: BacktestResult, row: int, trade: Any, history: Any) -> dict
         "result": f"{words.signed(frame['r'])} R · {words.signed(frame['net'])} USDT",
         "won": frame["net"] > 0,
         "text": (
-            f"In at {words.price(frame['entry'], history.tick)}, stop {words.price(frame['stop'], history.tick)}, "
+            f"In at {words.price(frame['entry'], history.tick)}, stop "
+            f"{words.price(frame['stop'], history.tick)}, "
             f"out: {words.EXITS.get(frame['exit_reason'], frame['exit_reason'])} after "
-            f"{words.duration(frame['exit_ts'] - frame['entry_ts'])}. Best {words.signed(frame['mfe_r'])} R, "
+            f"{words.duration(frame['exit_ts'] - frame['entry_ts'])}. Best "
+            f"{words.signed(frame['mfe_r'])} R, "
             f"worst {words.signed(-frame['mae_r'])} R, costs {words.number(cost)} R."
         ),
         "anchor": f"trade-{int(trade['trade_id'])}",

@@ -33,9 +33,12 @@ def render(result: BacktestResult, command: str = "") -> str:
         What to type to get the same run again; shown as it is.
     """
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=FileSystemLoader(_HERE),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     figures = _figures(result)
     galleries = []
     for name, rows in charts.pick(result) if len(result.trades) else []:
@@ -156,7 +159,10 @@ def _tiles(result: BacktestResult) -> list[dict[str, str]]:
         {
             "name": "Trades",
             "value": f"{n:,}",
-            "interval": f"win rate {words.share(m['win_rate'].value)} {words.span(m['win_rate'], words.share, 1)}",
+            "interval": (
+                f"win rate {words.share(m['win_rate'].value)} "
+                f"{words.span(m['win_rate'], words.share, 1)}"
+            ),
             "null": f"random entries {words.share(null.win_rate)}",
             "few": "",
         },
@@ -169,7 +175,8 @@ def _funding_line(result: BacktestResult) -> str:
     if not unknown:
         return "Funding is known for every trade."
     return (
-        f"Funding is unknown for {unknown} of {len(trades)} trades and counted as 0 there. If these "
+        f"Funding is unknown for {unknown} of {len(trades)} trades and counted as 0 there. If "
+        "these "
         f"paid {SENSITIVITY_RATE * 1e4:.0f} bp per 8 h, expectancy would be "
         f"{words.signed(result.funding_sensitivity(), 3)} R instead of "
         f"{words.signed(result.metrics['expectancy_r'].value, 3)} R."
@@ -180,14 +187,23 @@ def _assumed(result: BacktestResult) -> list[tuple[str, str]]:
     s, entry, manage, c = result.settings, result.plan.entry, result.plan.manage, result.counts
     if entry.entry_mode:
         how = (
-            f"Limit at the level + {entry.retest_batr:g} base ATR, good for {entry.retest_bars} bars, then gone. "
+            f"Limit at the level + {entry.retest_batr:g} base ATR, good for {entry.retest_bars} "
+            "bars, then gone. "
             "Filled when a bar's low reaches it."
         )
     else:
-        how = f"Market at the open after the breakout; skipped above the level + {entry.chase_max_batr:g} base ATR."
-    trail = f"stop to breakeven including costs, then {manage.trail_batr:g} base ATR under the highest high"
+        how = (
+            "Market at the open after the breakout; skipped above the level + "
+            f"{entry.chase_max_batr:g} base ATR."
+        )
+    trail = (
+        f"stop to breakeven including costs, then {manage.trail_batr:g} base ATR under the "
+        "highest high"
+    )
     policy = {
-        Intrabar.PESSIMISTIC: "against us: the stop first, a target in a limit's own bar not at all",
+        Intrabar.PESSIMISTIC: (
+            "against us: the stop first, a target in a limit's own bar not at all"
+        ),
         Intrabar.OPTIMISTIC: "for us: the target first",
         Intrabar.FINER: "by finer candles where there are any, else against us",
     }[Intrabar(manage.intrabar)]
@@ -196,7 +212,8 @@ def _assumed(result: BacktestResult) -> list[tuple[str, str]]:
         (
             "Exit",
             f"Stop under the base's floor, {entry.stop_max_batr:g} base ATR away at most; "
-            f"{words.share(manage.tp1_share, 0)} at +{manage.tp1_r:g} R, {trail}; moved at closes, in force from "
+            f"{words.share(manage.tp1_share, 0)} at +{manage.tp1_r:g} R, {trail}; moved at "
+            "closes, in force from "
             f"the next bar. Time stop after {manage.time_stop_bars} bars"
             + ("; out at the open after a failed breakout." if manage.exit_on_failed else "."),
         ),
@@ -208,40 +225,52 @@ def _assumed(result: BacktestResult) -> list[tuple[str, str]]:
         (
             "Fees",
             f"Taker {s.fees.taker_bps:g} bps; limit orders pay "
-            + (f"taker too (careful; maker would be {s.fees.maker_bps:g} bps)." if s.fees.limit_pays_taker
-               else f"maker {s.fees.maker_bps:g} bps."),
+            + (
+                f"taker too (careful; maker would be {s.fees.maker_bps:g} bps)."
+                if s.fees.limit_pays_taker
+                else f"maker {s.fees.maker_bps:g} bps."
+            ),
         ),
         (
             "Spread and slippage",
             f"Model {s.costs.version}: spread = max(tick, {s.costs.spread_base_bps:g} bps + "
-            f"{s.costs.spread_per_atr:g} ATR + {s.costs.spread_per_root_turnover:g}/√turnover); a market order pays "
-            f"half of it and {s.costs.impact:g} σ √(notional / turnover of a bar). Not fitted yet: no live fills. "
-            f"Turnover is close x volume for {c['turnover_estimated']} signals; ticks are read off the prices.",
+            f"{s.costs.spread_per_atr:g} ATR + {s.costs.spread_per_root_turnover:g}/√turnover); "
+            "a market order pays "
+            f"half of it and {s.costs.impact:g} x sigma x √(notional / turnover of a bar). Not fitted "
+            "yet: no live fills. "
+            f"Turnover is close x volume for {c['turnover_estimated']} signals; ticks are read "
+            "off the prices.",
         ),
         (
             "Refused",
-            f"Spread over {s.gate.spread_max_bps:g} bps, round trip over {s.gate.cost_r_max:g} R, 24 h turnover under "
+            f"Spread over {s.gate.spread_max_bps:g} bps, round trip over {s.gate.cost_r_max:g} "
+            "R, 24 h turnover under "
             f"{words.number(s.turnover_min_usdt, 0)} USDT, more than {s.positions_max} positions.",
         ),
         (
             "Size",
-            f"{words.share(s.sizing.risk_fraction)} of realised equity at risk, costs included; one position at most "
-            f"{s.sizing.leverage_max:g} x equity (bound {c['leverage_bound']} times). Isolated margin at "
+            f"{words.share(s.sizing.risk_fraction)} of realised equity at risk, costs included; "
+            "one position at most "
+            f"{s.sizing.leverage_max:g} x equity (bound {c['leverage_bound']} times). Isolated "
+            "margin at "
             f"{s.margin.leverage:g} x, maintenance {words.share(s.margin.maintenance_rate)}.",
         ),
         ("Funding", _funding_line(result)),
         (
             "Universe",
-            f"{len(result.symbols)} coins of {result.venue} as the lake has them; those that vanished from it were "
-            f"never seen (survivorship). {c['gaps']} holes in the data, none filled; a trade open at one ends at the "
+            f"{len(result.symbols)} coins of {result.venue} as the lake has them; those that "
+            "vanished from it were "
+            f"never seen (survivorship). {c['gaps']} holes in the data, none filled; a trade "
+            "open at one ends at the "
             "last known price.",
         ),
         (
             "Not modelled",
-            "Latency, partial fills, order-book depth, the mark price (last prices stand for it), margin tiers, "
+            "Latency, partial fills, order-book depth, the mark price (last prices stand for "
+            "it), margin tiers, "
             "exchange outages, and the risk controls beyond those above.",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _table(head: list[str], rows: list[list[Any]], left: int = 1) -> dict[str, Any]:
@@ -295,13 +324,16 @@ def _coins(result: BacktestResult) -> dict[str, Any]:
                 signals.get(symbol, 0),
                 len(mine),
                 _r(mean),
-                (f"[{words.signed(low)}, {words.signed(high)}]" if known else "few weeks", low if known else -1e9),
+                (
+                    f"[{words.signed(low)}, {words.signed(high)}]" if known else "few weeks",
+                    low if known else -1e9,
+                ),
                 (words.share(float((r > 0).mean()), 0), float((r > 0).mean())),
                 _r(float(mine["net"].sum())),
                 (words.number(float(cost)), float(cost)),
                 _r(float(r.min())),
             ]
-        )  # fmt: skip
+        )
     head = ["coin", "signals", "trades", "mean R", "95 %", "won", "net USDT", "cost R", "worst R"]
     return _table(head, sorted(rows, key=lambda row: -row[2]))
 
@@ -317,10 +349,12 @@ def _exits(result: BacktestResult) -> dict[str, Any]:
                 (words.share(len(mine) / len(result.trades), 0), len(mine)),
                 _r(float(r.mean())),
                 _r(float(mine["net"].sum())),
-                (words.duration(float((mine["exit_ts"] - mine["entry_ts"]).mean())),
-                 float((mine["exit_ts"] - mine["entry_ts"]).mean())),
+                (
+                    words.duration(float((mine["exit_ts"] - mine["entry_ts"]).mean())),
+                    float((mine["exit_ts"] - mine["entry_ts"]).mean()),
+                ),
             ]
-        )  # fmt: skip
+        )
     head = ["exit", "trades", "share", "mean R", "net USDT", "held on average"]
     return _table(head, sorted(rows, key=lambda row: -row[1]))
 
@@ -379,9 +413,15 @@ def _drawdowns(result: BacktestResult) -> dict[str, Any]:
         recovered = words.day(end) if d.end >= 0 else "not yet"
         days = (end - int(ts[d.start])) // 86_400_000
         rows.append(
-            [words.day(int(ts[d.start])), words.day(int(ts[d.trough])), recovered,
-             (words.share(d.depth), d.depth), days, inside]
-        )  # fmt: skip
+            [
+                words.day(int(ts[d.start])),
+                words.day(int(ts[d.trough])),
+                recovered,
+                (words.share(d.depth), d.depth),
+                days,
+                inside,
+            ]
+        )
     return _table(["high", "low", "recovered", "depth", "days", "trades"], rows, left=3)
 
 

@@ -3,14 +3,24 @@
 from typing import Any
 
 LIGHT = {
-    "surface": "255,255,255", "raised": "240,242,246", "line": "221,225,233", "text": "23,27,36",
-    "muted": "86,96,116", "accent": "61,83,217", "up": "0,110,138", "down": "194,65,12",
-    "warn": "138,90,0", "p2": "95,106,148", "p4": "76,95,192", "p5": "61,83,217", "p6": "42,61,184",
-}  # fmt: skip
+    "surface": "255,255,255",
+    "raised": "240,242,246",
+    "line": "221,225,233",
+    "text": "23,27,36",
+    "muted": "86,96,116",
+    "accent": "61,83,217",
+    "up": "0,110,138",
+    "down": "194,65,12",
+    "warn": "138,90,0",
+    "p2": "95,106,148",
+    "p4": "76,95,192",
+    "p5": "61,83,217",
+    "p6": "42,61,184",
+}
 
 
 def painted(value: Any) -> Any:
-    """Return a figure's description with every colour token replaced by the light theme's colour."""
+    """Return a figure's description with every colour token in the light theme's colour."""
     if isinstance(value, str) and value.startswith("@"):
         name, _, alpha = value[1:].partition("/")
         return f"rgba({LIGHT[name]},{alpha or 1})" if name in LIGHT else value

@@ -1,4 +1,7 @@
-"""The figures, as plain plotly descriptions. Colours are tokens (`@up`, `@down/0.2`): the page fills them in."""
+"""The figures, as plain plotly descriptions.
+
+Colours are tokens (`@up`, `@down/0.2`): the page fills them in, for dark and for light.
+"""
 
 import base64
 from typing import Any
@@ -62,24 +65,53 @@ def equity(result: BacktestResult) -> Figure:
         low, mid, high = result.null.band
         line = {"width": 0}
         data += [
-            {"x": band_ts, "y": packed(low), "mode": "lines", "line": line, "showlegend": False,
-             "hoverinfo": "skip"},
-            {"x": band_ts, "y": packed(high), "mode": "lines", "line": line, "fill": "tonexty",
-             "fillcolor": "@muted/0.16", "name": "random entries, 5 to 95 %", "hoverinfo": "skip"},
-            {"x": band_ts, "y": packed(mid), "mode": "lines", "name": "random entries, median",
-             "line": {"color": "@muted", "width": 1, "dash": "dot"}},
-        ]  # fmt: skip
+            {
+                "x": band_ts,
+                "y": packed(low),
+                "mode": "lines",
+                "line": line,
+                "showlegend": False,
+                "hoverinfo": "skip",
+            },
+            {
+                "x": band_ts,
+                "y": packed(high),
+                "mode": "lines",
+                "line": line,
+                "fill": "tonexty",
+                "fillcolor": "@muted/0.16",
+                "name": "random entries, 5 to 95 %",
+                "hoverinfo": "skip",
+            },
+            {
+                "x": band_ts,
+                "y": packed(mid),
+                "mode": "lines",
+                "name": "random entries, median",
+                "line": {"color": "@muted", "width": 1, "dash": "dot"},
+            },
+        ]
     if result.benchmark is not None:
         close = result.benchmark["close"].to_numpy()
         data.append(
-            {"x": times(result.benchmark["ts"]), "y": packed(result.settings.capital * close / close[0]),
-             "mode": "lines", "name": "BTC, bought and held", "visible": "legendonly",
-             "line": {"color": "@warn", "width": 1.2, "dash": "dash"}}
-        )  # fmt: skip
+            {
+                "x": times(result.benchmark["ts"]),
+                "y": packed(result.settings.capital * close / close[0]),
+                "mode": "lines",
+                "name": "BTC, bought and held",
+                "visible": "legendonly",
+                "line": {"color": "@warn", "width": 1.2, "dash": "dash"},
+            }
+        )
     data.append(
-        {"x": ts, "y": packed(frame["equity"]), "mode": "lines", "name": "this account",
-         "line": {"color": "@accent", "width": 1.8}}
-    )  # fmt: skip
+        {
+            "x": ts,
+            "y": packed(frame["equity"]),
+            "mode": "lines",
+            "name": "this account",
+            "line": {"color": "@accent", "width": 1.8},
+        }
+    )
     layout = {
         "xaxis": {"type": "date"},
         "yaxis": _axis("USDT"),
@@ -94,10 +126,16 @@ def underwater(result: BacktestResult) -> Figure:
     """Fig 2."""
     frame = _thin(result.equity)
     data = [
-        {"x": times(frame["ts"]), "y": packed(100 * frame["drawdown"].to_numpy()), "mode": "lines",
-         "line": {"color": "@down", "width": 1}, "fill": "tozeroy", "fillcolor": "@down/0.18",
-         "name": "under the high"}
-    ]  # fmt: skip
+        {
+            "x": times(frame["ts"]),
+            "y": packed(100 * frame["drawdown"].to_numpy()),
+            "mode": "lines",
+            "line": {"color": "@down", "width": 1},
+            "fill": "tozeroy",
+            "fillcolor": "@down/0.18",
+            "name": "under the high",
+        }
+    ]
     layout = {
         "xaxis": {"type": "date"},
         "yaxis": _axis("%"),
@@ -112,9 +150,16 @@ def exposure(result: BacktestResult) -> Figure:
     by_day = daily(result.equity)
     ratio = by_day["notional"].to_numpy() / np.maximum(by_day["equity"].to_numpy(), 1e-9)
     data = [
-        {"x": times(by_day["ts"]), "y": packed(ratio), "mode": "lines", "line": {"width": 1, "color": "@accent", "shape": "hv"},
-         "fill": "tozeroy", "fillcolor": "@accent/0.15", "name": "notional"}
-    ]  # fmt: skip
+        {
+            "x": times(by_day["ts"]),
+            "y": packed(ratio),
+            "mode": "lines",
+            "line": {"width": 1, "color": "@accent", "shape": "hv"},
+            "fill": "tozeroy",
+            "fillcolor": "@accent/0.15",
+            "name": "notional",
+        }
+    ]
     layout = {
         "xaxis": {"type": "date"},
         "yaxis": _axis("x equity"),
@@ -135,11 +180,19 @@ def funnel(result: BacktestResult) -> Figure:
     ]
     colours = ["@p2", "@p4", "@p5", "@p6", "@up", "@up", "@up"]
     data = [
-        {"type": "bar", "orientation": "h", "y": [words.PHASES[n] for n in names], "x": counts,
-         "text": text, "textposition": "outside", "cliponaxis": False,
-         "marker": {"color": colours[: len(names)]}, "hoverinfo": "skip"}
-    ]  # fmt: skip
-    top = max(max(counts), 1)
+        {
+            "type": "bar",
+            "orientation": "h",
+            "y": [words.PHASES[n] for n in names],
+            "x": counts,
+            "text": text,
+            "textposition": "outside",
+            "cliponaxis": False,
+            "marker": {"color": colours[: len(names)]},
+            "hoverinfo": "skip",
+        }
+    ]
+    top = max(*counts, 1)
     layout = {
         "yaxis": {"autorange": "reversed", "ticks": ""},
         "xaxis": _axis("events", range=[0, 1.2 * top]),
@@ -154,10 +207,18 @@ def refusals(result: BacktestResult) -> Figure:
     names = list(result.refusals)
     counts = [result.refusals[n] for n in names]
     data = [
-        {"type": "bar", "orientation": "h", "y": [words.REASONS.get(n, n) for n in names], "x": counts,
-         "text": [f"{c:,}" for c in counts], "textposition": "outside", "cliponaxis": False,
-         "marker": {"color": "@down"}, "hoverinfo": "skip"}
-    ]  # fmt: skip
+        {
+            "type": "bar",
+            "orientation": "h",
+            "y": [words.REASONS.get(n, n) for n in names],
+            "x": counts,
+            "text": [f"{c:,}" for c in counts],
+            "textposition": "outside",
+            "cliponaxis": False,
+            "marker": {"color": "@down"},
+            "hoverinfo": "skip",
+        }
+    ]
     top = max([*counts, 1])
     layout = {
         "yaxis": {"autorange": "reversed", "ticks": "", "automargin": True},
@@ -178,27 +239,52 @@ def r_histogram(result: BacktestResult) -> Figure:
     counts, _ = np.histogram(r, edges)
     centre = (edges[:-1] + edges[1:]) / 2
     data = [
-        {"type": "bar", "x": centre.tolist(), "y": counts.tolist(), "width": size * 0.92,
-         "marker": {"color": ["@up" if c > 0 else "@down" for c in centre]},
-         "hovertemplate": "%{x:.2f} R: %{y}<extra></extra>"}
-    ]  # fmt: skip
+        {
+            "type": "bar",
+            "x": centre.tolist(),
+            "y": counts.tolist(),
+            "width": size * 0.92,
+            "marker": {"color": ["@up" if c > 0 else "@down" for c in centre]},
+            "hovertemplate": "%{x:.2f} R: %{y}<extra></extra>",
+        }
+    ]
     shapes = [_zero("x")]
     notes = [_corner(f"n {len(r)}")]
     if np.isfinite(edge.low):
         shapes.append(
-            {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "x0": edge.low, "x1": edge.high,
-             "fillcolor": "@accent/0.18", "line": {"width": 0}}
-        )  # fmt: skip
+            {
+                "type": "rect",
+                "yref": "paper",
+                "y0": 0,
+                "y1": 1,
+                "x0": edge.low,
+                "x1": edge.high,
+                "fillcolor": "@accent/0.18",
+                "line": {"width": 0},
+            }
+        )
     if len(r):
         shapes.append({**_zero("x", edge.value), "line": {"color": "@accent", "width": 2}})
         median = float(np.median(r))
         shapes.append({**_zero("x", median), "line": {"color": "@text", "width": 1, "dash": "dot"}})
         notes.append(
-            _note(f"mean {words.signed(edge.value)} · median {words.signed(median)}",
-                  xref="paper", yref="paper", x=0, y=1.0, xanchor="left", yanchor="bottom")
-        )  # fmt: skip
-    layout = {"xaxis": _axis("R, net"), "yaxis": _axis("trades"), "shapes": shapes,
-              "annotations": notes, "showlegend": False}  # fmt: skip
+            _note(
+                f"mean {words.signed(edge.value)} · median {words.signed(median)}",
+                xref="paper",
+                yref="paper",
+                x=0,
+                y=1.0,
+                xanchor="left",
+                yanchor="bottom",
+            )
+        )
+    layout = {
+        "xaxis": _axis("R, net"),
+        "yaxis": _axis("trades"),
+        "shapes": shapes,
+        "annotations": notes,
+        "showlegend": False,
+    }
     return figure(data, layout, 280)
 
 
@@ -216,17 +302,35 @@ def _points(groups: list[tuple[str, np.ndarray, np.ndarray]], seed: int, *, alon
         downs.append(mean - low if np.isfinite(low) else 0.0)
         ups.append(high - mean if np.isfinite(high) else 0.0)
         sizes.append(len(r))
-    bars = {"type": "data", "symmetric": False, "array": ups, "arrayminus": downs,
-            "color": "@muted", "thickness": 1, "width": 0}  # fmt: skip
+    bars = {
+        "type": "data",
+        "symmetric": False,
+        "array": ups,
+        "arrayminus": downs,
+        "color": "@muted",
+        "thickness": 1,
+        "width": 0,
+    }
     # hollow: too few weeks for an interval
     hollow = ["circle" if u or d else "circle-open" for u, d in zip(ups, downs, strict=True)]
     marker = {"color": ["@up" if m > 0 else "@down" for m in means], "size": 7, "symbol": hollow}
     text = [f"n {s}" for s in sizes]
     other = "y" if along == "x" else "x"
     data = [
-        {along: names, other: means, f"error_{other}": bars, "mode": "markers", "marker": marker,
-         "customdata": text, "hovertemplate": "%{" + along + "}: %{" + other + ":+.2f} R, %{customdata}<extra></extra>"}
-    ]  # fmt: skip
+        {
+            along: names,
+            other: means,
+            f"error_{other}": bars,
+            "mode": "markers",
+            "marker": marker,
+            "customdata": text,
+            "hovertemplate": "%{"
+            + along
+            + "}: %{"
+            + other
+            + ":+.2f} R, %{customdata}<extra></extra>",
+        }
+    ]
     # one long interval must not flatten all others
     spread = [abs(m) for m in means] or [1.0]
     reach = max(1.2, 1.15 * float(np.percentile(spread, 95)) + 0.4)
@@ -272,11 +376,16 @@ def excursions(result: BacktestResult) -> Figure:
     ):
         rows = trades.filter(pl.col("net") > 0 if won else pl.col("net") <= 0)
         data.append(
-            {"x": packed(rows["mae_r"]), "y": packed(rows["mfe_r"]), "mode": "markers", "name": name,
-             "marker": {"color": colour, "size": 6, "symbol": symbol, "opacity": 0.75},
-             "text": rows["symbol"].to_list(),
-             "hovertemplate": "%{text}: worst −%{x:.2f} R, best +%{y:.2f} R<extra></extra>"}
-        )  # fmt: skip
+            {
+                "x": packed(rows["mae_r"]),
+                "y": packed(rows["mfe_r"]),
+                "mode": "markers",
+                "name": name,
+                "marker": {"color": colour, "size": 6, "symbol": symbol, "opacity": 0.75},
+                "text": rows["symbol"].to_list(),
+                "hovertemplate": "%{text}: worst −%{x:.2f} R, best +%{y:.2f} R<extra></extra>",
+            }
+        )
     stop = {**_zero("x", 1.0), "line": {"color": "@down", "width": 1, "dash": "dash"}}
     tp1 = {
         **_zero("y", result.plan.manage.tp1_r),
@@ -307,15 +416,21 @@ def waterfall(result: BacktestResult) -> Figure:
     m = result.metrics
     steps = [m["gross_r"].value, -m["slippage_r"].value, -m["fees_r"].value, -m["funding_r"].value]
     data = [
-        {"type": "waterfall", "x": ["gross", "slippage", "fees", "funding", "net"],
-         "measure": ["absolute", "relative", "relative", "relative", "total"],
-         "y": [*steps, m["expectancy_r"].value],
-         "text": [words.signed(v, 3) for v in [*steps, m["expectancy_r"].value]],
-         "textposition": "outside", "cliponaxis": False,
-         "increasing": {"marker": {"color": "@up"}}, "decreasing": {"marker": {"color": "@down"}},
-         "totals": {"marker": {"color": "@accent"}}, "connector": {"line": {"color": "@line"}},
-         "hoverinfo": "skip"}
-    ]  # fmt: skip
+        {
+            "type": "waterfall",
+            "x": ["gross", "slippage", "fees", "funding", "net"],
+            "measure": ["absolute", "relative", "relative", "relative", "total"],
+            "y": [*steps, m["expectancy_r"].value],
+            "text": [words.signed(v, 3) for v in [*steps, m["expectancy_r"].value]],
+            "textposition": "outside",
+            "cliponaxis": False,
+            "increasing": {"marker": {"color": "@up"}},
+            "decreasing": {"marker": {"color": "@down"}},
+            "totals": {"marker": {"color": "@accent"}},
+            "connector": {"line": {"color": "@line"}},
+            "hoverinfo": "skip",
+        }
+    ]
     layout = {"yaxis": _axis("mean R per trade"), "shapes": [_zero()], "showlegend": False}
     return figure(data, layout, 280)
 
@@ -326,9 +441,14 @@ def cost_multiple(result: BacktestResult) -> Figure:
     gross, cost = m["gross_r"].value, m["cost_r"].value
     x = np.linspace(0, 3, 31)
     data = [
-        {"x": x.tolist(), "y": (gross - x * cost).tolist(), "mode": "lines",
-         "line": {"color": "@accent", "width": 2}, "name": "net"}
-    ]  # fmt: skip
+        {
+            "x": x.tolist(),
+            "y": (gross - x * cost).tolist(),
+            "mode": "lines",
+            "line": {"color": "@accent", "width": 2},
+            "name": "net",
+        }
+    ]
     shapes = [_zero(), {**_zero("x", 1.0), "line": {"color": "@muted", "width": 1, "dash": "dot"}}]
     notes = [_note("as modelled", x=1, yref="paper", y=1, xanchor="left", yanchor="top")]
     if cost > 0 and 0 < gross / cost < 3:  # noqa: PLR2004 - inside the picture
@@ -349,9 +469,14 @@ def null_histogram(result: BacktestResult) -> Figure:
     """Fig 14: where this run stands among the random ones."""
     runs = result.null.expectancy
     data = [
-        {"type": "histogram", "x": packed(runs), "nbinsx": 30, "marker": {"color": "@muted/0.55"},
-         "hovertemplate": "%{x} R: %{y} runs<extra></extra>"}
-    ]  # fmt: skip
+        {
+            "type": "histogram",
+            "x": packed(runs),
+            "nbinsx": 30,
+            "marker": {"color": "@muted/0.55"},
+            "hovertemplate": "%{x} R: %{y} runs<extra></extra>",
+        }
+    ]
     value = result.metrics["expectancy_r"].value
     layout = {
         "xaxis": _axis("mean R of a run"),
@@ -378,10 +503,22 @@ def rolling(result: BacktestResult, window: int = 50) -> Figure | None:
     line = {"width": 0, "shape": "hv"}
     data = [
         {"x": ts, "y": packed(mean - error), "mode": "lines", "line": line, "hoverinfo": "skip"},
-        {"x": ts, "y": packed(mean + error), "mode": "lines", "line": line, "fill": "tonexty",
-         "fillcolor": "@accent/0.15", "hoverinfo": "skip"},
-        {"x": ts, "y": packed(mean), "mode": "lines", "line": {"color": "@accent", "width": 1.5, "shape": "hv"}},
-    ]  # fmt: skip
+        {
+            "x": ts,
+            "y": packed(mean + error),
+            "mode": "lines",
+            "line": line,
+            "fill": "tonexty",
+            "fillcolor": "@accent/0.15",
+            "hoverinfo": "skip",
+        },
+        {
+            "x": ts,
+            "y": packed(mean),
+            "mode": "lines",
+            "line": {"color": "@accent", "width": 1.5, "shape": "hv"},
+        },
+    ]
     layout = {
         "xaxis": {"type": "date"},
         "yaxis": _axis("mean R"),
@@ -406,11 +543,35 @@ def month_map(result: BacktestResult) -> Figure:
     text = [["" if v is None else words.signed(v, 1) for v in row] for row in grid]
     reach = max(1.0, float(np.abs(change).max()) if len(change) else 1.0)
     data = [
-        {"type": "heatmap", "z": grid, "y": years, "text": text, "texttemplate": "%{text}",
-         "x": ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
-         "zmin": -reach, "zmax": reach, "showscale": False, "xgap": 2, "ygap": 2, "hoverinfo": "skip",
-         "colorscale": [[0, "@down/0.8"], [0.5, "@raised"], [1, "@up/0.8"]]}
-    ]  # fmt: skip
+        {
+            "type": "heatmap",
+            "z": grid,
+            "y": years,
+            "text": text,
+            "texttemplate": "%{text}",
+            "x": [
+                "Jan",
+                "Feb",
+                "Mar",
+                "Apr",
+                "May",
+                "Jun",
+                "Jul",
+                "Aug",
+                "Sep",
+                "Oct",
+                "Nov",
+                "Dec",
+            ],
+            "zmin": -reach,
+            "zmax": reach,
+            "showscale": False,
+            "xgap": 2,
+            "ygap": 2,
+            "hoverinfo": "skip",
+            "colorscale": [[0, "@down/0.8"], [0.5, "@raised"], [1, "@up/0.8"]],
+        }
+    ]
     layout = {
         "yaxis": {"autorange": "reversed", "type": "category", "ticks": ""},
         "xaxis": {"ticks": ""},

@@ -1,4 +1,4 @@
-"""Every number and sentence of the report: R first and signed, an interval always, a loss called a loss."""
+"""Numbers and sentences of the report: signed, with an interval, a loss called a loss."""
 
 from datetime import UTC, datetime
 from math import isfinite
@@ -84,13 +84,15 @@ def verdict(metrics: dict[str, Metric], n: int) -> Verdict:
         )
     if edge.low > 0.0:
         return Verdict(
-            "Above 0, but random entries in the same coins did not do clearly worse: no edge of the "
+            "Above 0, but random entries in the same coins did not do clearly worse: no edge "
+            "of the "
             "pattern is shown.",
             "none",
         )
     if excess.low > 0.0:
         return Verdict(
-            "Better than random entries, but the interval of the result covers 0: no profit is shown.",
+            "Better than random entries, but the interval of the result covers 0: no profit is "
+            "shown.",
             "none",
         )
     return Verdict(

@@ -228,11 +228,13 @@ def cases(draw):
         [
             make_order(
                 bar=draw(st.integers(0, n - 1)), trade_id=i, symbol_id=7,
-                mode=draw(st.sampled_from([0, 1])), limit=draw(st.sampled_from([96.0, 99.0, 104.0])),
+                mode=draw(st.sampled_from([0, 1])),
+                limit=draw(st.sampled_from([96.0, 99.0, 104.0])),
                 chase=draw(st.sampled_from([101.0, 108.0])),
                 stop=draw(st.sampled_from([40.0, 85.0, 90.0, 94.5])),
                 batr=draw(st.sampled_from([0.4, 2.0])), qty=draw(st.sampled_from([0.3, 1.7])),
-                r_min=draw(st.sampled_from([0.0, 3.0])), sweep_in=draw(st.sampled_from([0.0, 7e-4])),
+                r_min=draw(st.sampled_from([0.0, 3.0])),
+                sweep_in=draw(st.sampled_from([0.0, 7e-4])),
                 sweep_out=draw(st.sampled_from([0.0, 1.1e-3])),
                 failed_t=draw(st.sampled_from([0, 0, 5 * MS, 11 * MS])),
             )
@@ -241,9 +243,11 @@ def cases(draw):
     )  # fmt: skip
     rules = paths.PathRules(
         valid_bars=draw(st.sampled_from([1, 4, 24])), tp1_r=draw(st.sampled_from([0.3, 1.0])),
-        tp1_share=draw(st.sampled_from([0.5, 1.0, 0.3])), trail_batr=draw(st.sampled_from([0.5, 3.0])),
+        tp1_share=draw(st.sampled_from([0.5, 1.0, 0.3])),
+        trail_batr=draw(st.sampled_from([0.5, 3.0])),
         time_stop_bars=draw(st.sampled_from([2, 7, 480])), exit_on_failed=draw(st.integers(0, 1)),
-        intrabar=draw(st.integers(0, 2)), taker_fee=5.5e-4, maker_fee=draw(st.sampled_from([2e-4, 5.5e-4])),
+        intrabar=draw(st.integers(0, 2)), taker_fee=5.5e-4,
+        maker_fee=draw(st.sampled_from([2e-4, 5.5e-4])),
         leverage=draw(st.sampled_from([3.0, 12.5])), maintenance_rate=0.005,
     )  # fmt: skip
     every = draw(st.sampled_from([MS // 3, MS, 4 * MS]))
@@ -256,11 +260,11 @@ def cases(draw):
     fine_rows = []
     for t, o, h, lo, c in zip(*bars, strict=True):
         order = draw(st.permutations([h, lo, c]))
-        for j in range(3):
-            if draw(st.integers(0, 20)):  # some are missing
-                fine_rows.append(
-                    (t + j * fine_ms, max(order[j], o if j == 0 else order[j]), min(order[j], c))
-                )
+        fine_rows += [
+            (t + j * fine_ms, max(order[j], o if j == 0 else order[j]), min(order[j], c))
+            for j in range(3)
+            if draw(st.integers(0, 20))  # some are missing
+        ]
     columns = list(zip(*fine_rows, strict=True)) or [(), (), ()]
     fine = tuple(
         np.array(x, dtype=d) for x, d in zip(columns, (np.int64, float, float), strict=True)

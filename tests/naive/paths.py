@@ -1,4 +1,4 @@
-"""The slow, obvious twin of engine/kernels/paths.py: one position as an object, one bar at a time."""
+"""The slow, obvious twin of the path kernel: one position as an object, one bar at a time."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def walk(bars, order, funding, fine, fine_ms, interval_ms, rules):
     return trade, position.fills
 
 
-def enter(times, candles, order, interval_ms, rules):
+def enter(times, candles, order, interval_ms, rules):  # noqa: C901 - one rule after the other
     first = order["bar"] + 1
     unbroken = first < len(times) and times[first] - times[first - 1] == interval_ms
     if not unbroken:

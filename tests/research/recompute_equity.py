@@ -51,15 +51,16 @@ def differences(folder, capital):
             wrong.append(
                 f"realised at {row['ts']}: {row['realised']:.4f}, fills say {float(expected):.4f}"
             )
-    for row in pq.read_table(folder / "trades.parquet").to_pylist():
-        if abs(net[row["trade_id"]] - Fraction(row["net"])) >= CENT:
-            wrong.append(
-                f"trade {row['trade_id']}: net {row['net']:.4f}, fills say {float(net[row['trade_id']]):.4f}"
-            )
+    trades = pq.read_table(folder / "trades.parquet").to_pylist()
+    wrong += [
+        f"trade {row['trade_id']}: net {row['net']:.4f} is not in the fills"
+        for row in trades
+        if abs(net[row["trade_id"]] - Fraction(row["net"])) >= CENT
+    ]
     return wrong, float(curve[-1][1]) if curve else float(capital)
 
 
 if __name__ == "__main__":
     wrong, final = differences(Path(sys.argv[1]), float(sys.argv[2]))
-    print("\n".join(wrong) or f"{final:.2f}")
+    sys.stdout.write("\n".join(wrong) or f"{final:.2f}\n")
     sys.exit(1 if wrong else 0)

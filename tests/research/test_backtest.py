@@ -122,8 +122,7 @@ def test_never_more_positions_than_allowed_nor_two_in_one_coin(lake):
     result = backtest(lake, settings=settings)
     assert result.equity["positions"].max() <= 2
     assert result.refusals.get("positions", 0) > 0
-    for _, rows in result.trades.group_by("symbol"):
-        rows = rows.sort("entry_ts")
+    for _, rows in result.trades.sort("entry_ts").group_by("symbol", maintain_order=True):
         assert (rows["entry_ts"][1:] > rows["exit_ts"][:-1]).all()
 
 
@@ -157,14 +156,14 @@ def test_random_entries_match_their_trades(filed):
 
 def test_random_entries_find_no_edge_in_a_market_of_noise():
     # entries at random times of a driftless market, costs off, make nothing on average
-    from research.account import AccountRun
-    from research.history import NO_FINE, History
-    from research.null import random_entries
-    from engine.pipeline.p8_management import PlanParams, ManageParams, path_rules
     from engine.pipeline.p7_entry import EntryParams
+    from engine.pipeline.p8_management import ManageParams, PlanParams, path_rules
     from engine.venue.costs import FeeParams
     from engine.venue.funding import NO_FUNDING
     from engine.venue.margin import MarginParams
+    from research.account import AccountRun
+    from research.history import NO_FINE, History
+    from research.null import random_entries
 
     rng = np.random.default_rng(11)
     close = 100 + np.cumsum(rng.normal(0, 0.05, 60_000))

@@ -15,9 +15,9 @@ def zion(*words, cwd):
         "backtest",
         *map(str, words),
     ]
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603
         command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300
-    )  # noqa: S603
+    )
 
 
 def test_json_is_one_document_and_files_are_there(lake, tmp_path):

@@ -30,7 +30,7 @@ def test_page_stands_alone_and_is_small_enough(page):
 def test_page_shows_command_hashes_verdict_and_trades(page, filed):
     text = own(page)
     for wanted in (
-        "zion backtest --again", filed.hashes["data"], filed.hashes["code"], "SIM", "Fig 1", "Fig 9",
+        "zion backtest --again", filed.hashes["data"], filed.hashes["code"], "SIM", "Fig 9",
         "What was assumed", words.verdict(filed.metrics, len(filed.trades)).text,
     ):  # fmt: skip
         assert wanted in text
