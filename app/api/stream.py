@@ -81,7 +81,8 @@ class Hub:
         view: Any = None
         if render is not None:
             view = self.queries.coin(rest[0]) if rest else self.queries.market()
-        slots = render(view) if render is not None and view is not None else {}
+        made = render(view) if render is not None and view is not None else {}
+        slots = {name: str(markup) for name, markup in made.items()}
         if len(self._rendered) > TOPICS_MAX:
             self._rendered.clear()
         self._rendered[topic] = (self.version, slots)
