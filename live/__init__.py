@@ -1,1 +1,1 @@
-
+"""What acts: the shared market layer."""

@@ -1,1 +1,1 @@
-
+"""Questions to history: backtest, levels, report."""

@@ -9,7 +9,7 @@ import typer.main
 
 from engine.errors import ZionError
 
-# name -> (module that holds `app` (typer.Typer), one-line help). A command exists when it stands here.
+# name -> (module that holds `app` (typer.Typer), one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("app.cli.demo", "The whole platform on a replayed market, in the browser."),
     "data": ("app.cli.data", "The lake: import, list, check, synth, compact, download, sql."),

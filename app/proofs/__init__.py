@@ -1,1 +1,1 @@
-
+"""What needs research and live together: parity, bench, the demo."""

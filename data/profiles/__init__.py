@@ -33,7 +33,7 @@ def load_profile(name: str, interval: str) -> Profile:
         there = sorted({stem.split("-", 1)[0] for stem in known})
         raise DataError(
             f"no profile {name!r} for {interval}",
-            hint=f"shipped: {', '.join(names)}, each for {', '.join(there)}; or the path of a .toml",
+            hint=f"shipped: {', '.join(names)}, for {', '.join(there)}; or a path ending in .toml",
         )
     try:
         mapping = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -41,8 +41,6 @@ if not numba.config.CACHE_DIR:
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function to machine code with the project's one policy.
 
-    No ``fastmath`` (it changes bytes), no ``parallel`` (batch over symbols instead), no GIL, cached.
+    No ``fastmath`` (it changes bytes), no ``parallel`` (batch over symbols), no GIL, cached.
     """
     return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-
-

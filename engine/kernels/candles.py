@@ -7,7 +7,7 @@ from engine.kernels._jit import kernel
 
 @kernel
 def is_sound(o: float, h: float, lo: float, c: float, v: float) -> bool:
-    """Tell whether a bar is possible: finite, positive prices, high and low enclose, volume >= 0."""
+    """Tell whether a bar is possible: finite, positive, enclosed by high and low, volume >= 0."""
     if not (isfinite(o) and isfinite(h) and isfinite(lo) and isfinite(c) and isfinite(v)):
         return False
     if o <= 0.0 or h <= 0.0 or lo <= 0.0 or c <= 0.0 or v < 0.0:

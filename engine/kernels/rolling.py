@@ -14,7 +14,9 @@ def ew_step(mean: float, x: float, window: int, n_seen: int) -> float:
     The weight is 1/min(window, n_seen + 1): a plain mean at first, then exponential.
     Scaling ``mean`` and ``x`` by a power of two scales the result exactly.
     """
-    return mean + (x - mean) / min(window, n_seen + 1)
+    # the steady weight is the same on every bar: the compiler lifts its division out of the loop
+    weight = 1.0 / (n_seen + 1) if n_seen + 1 < window else 1.0 / window
+    return mean + weight * (x - mean)
 
 
 @kernel

@@ -8,21 +8,22 @@ from engine.kernels._jit import kernel
 
 PIVOTS = 32  # ring size; engine.pipeline.phase allocates it
 HIGH, LOW, NONE = 1, -1, 0
+_MASK = PIVOTS - 1  # the ring's size is a power of two
 
 
 @kernel
-def _extend(s, price: float, n: int, relvol: float) -> None:  # noqa: ANN001 - a numpy record
+def _extend(s, price: float, n: int, relvol: float) -> None:
     s.zz_price = price
     s.zz_bar = n
     s.zz_relvol = relvol
     if s.piv_n > 0:  # the last pivot's rejection grows until the next one stands
-        j = (s.piv_n - 1) % PIVOTS
+        j = (s.piv_n - 1) & _MASK
         s.piv_rej[j] = abs(s.piv_price[j] - price)
 
 
 @kernel
-def _confirm(s, kind: int, price: float, n: int, relvol: float) -> None:  # noqa: ANN001
-    j = s.piv_n % PIVOTS
+def _confirm(s, kind: int, price: float, n: int, relvol: float) -> None:
+    j = s.piv_n & _MASK
     s.piv_price[j] = s.zz_price
     s.piv_bar[j] = s.zz_bar
     s.piv_kind[j] = kind
@@ -33,7 +34,7 @@ def _confirm(s, kind: int, price: float, n: int, relvol: float) -> None:  # noqa
 
 
 @kernel
-def swing_step(s, h: float, lo: float, n: int, relvol: float, theta: float) -> int:  # noqa: ANN001
+def swing_step(s, h: float, lo: float, n: int, relvol: float, theta: float) -> int:
     """Advance the swing state by one bar; return HIGH or LOW when a pivot was confirmed, else NONE.
 
     A bar that both extends and reverses counts as extending: one change a bar.

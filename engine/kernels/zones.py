@@ -17,62 +17,72 @@ FLOOR_QUANTILE, CEILING_QUANTILE, VALUE_AREA = 0.02, 0.95, 0.70
 
 
 @kernel
-def bin_of(y: float, depth: float) -> int:
+def bins_per_log(depth: float) -> float:
+    """Return how many bins a unit of log price spans, for a dump of this depth."""
+    return BINS / (SPAN * depth)
+
+
+@kernel
+def bin_of_log(s, y: float) -> int:
     """Return the bin of a log ratio to the trough, clipped to the histogram."""
-    b = int(floor((y + BELOW * depth) * (BINS / (SPAN * depth))))
-    return min(max(b, 0), BINS - 1)
+    position = y * s.bin_scale + BINS * BELOW / SPAN
+    return int(min(max(position, 0.0), BINS - 1.0))
 
 
 @kernel
-def price_at(position: float, trough: float, depth: float) -> float:
+def bin_of(s, price: float) -> int:
+    """Return the bin of a price, clipped to the histogram."""
+    return bin_of_log(s, log(price / s.trough))
+
+
+@kernel
+def price_at(s, position: float) -> float:
     """Return the price at a position measured in bins."""
-    return trough * exp(position * (SPAN * depth / BINS) - BELOW * depth)
+    return s.trough * exp((position - BINS * BELOW / SPAN) / s.bin_scale)
 
 
 @kernel
-def _settle(ht, at: int, below: int, target: float):  # noqa: ANN001, ANN202 - tuple of two ints
-    # Walk the pointer to the bin where the running count first reaches the target.
-    while below + ht[at] < target and at < BINS - 1:
-        below += ht[at]
-        at += 1
-    while at > 0 and below >= target:
-        at -= 1
-        below -= ht[at]
-    return at, below
+def add_close(s, b: int) -> None:
+    """Count one close and move both quantile pointers; integers only, so order never matters.
 
-
-@kernel
-def add_close(s, b: int) -> None:  # noqa: ANN001
-    """Count one close and move both quantile pointers; integers only, so order never matters."""
+    A pointer stands in the bin where the running count first reaches the quantile's share.
+    """
     s.ht[b] += 1
-    if b < s.q_lo_bin:
-        s.q_lo_below += 1
-    if b < s.q_hi_bin:
-        s.q_hi_below += 1
-    s.q_lo_bin, s.q_lo_below = _settle(s.ht, s.q_lo_bin, s.q_lo_below, FLOOR_QUANTILE * s.nb)
-    s.q_hi_bin, s.q_hi_below = _settle(s.ht, s.q_hi_bin, s.q_hi_below, CEILING_QUANTILE * s.nb)
+    for i in range(2):
+        target = (FLOOR_QUANTILE if i == 0 else CEILING_QUANTILE) * s.nb
+        at, below = s.q_bin[i], s.q_below[i]
+        if b < at:
+            below += 1
+        while below + s.ht[at] < target and at < BINS - 1:
+            below += s.ht[at]
+            at += 1
+        while at > 0 and below >= target:
+            at -= 1
+            below -= s.ht[at]
+        s.q_bin[i] = at
+        s.q_below[i] = below
 
 
 @kernel
-def quantile_price(s, at: int, below: int, q: float) -> float:  # noqa: ANN001
-    """Return a quantile of the base's closes, linear within its bin."""
-    share = (q * s.nb - below) / max(s.ht[at], 1)
-    return price_at(at + share, s.trough, s.depth)
+def quantile_price(s, i: int, q: float) -> float:
+    """Return a quantile of the base's closes (pointer i), linear within its bin."""
+    at = s.q_bin[i]
+    return price_at(s, at + (q * s.nb - s.q_below[i]) / max(s.ht[at], 1))
 
 
 @kernel
-def add_volume(s, h: float, lo: float, v: float) -> None:  # noqa: ANN001
+def add_volume(s, h: float, lo: float, v: float) -> None:
     """Spread a bar's volume evenly over the bins between its low and its high."""
-    first = bin_of(log(lo / s.trough), s.depth)
-    last = bin_of(log(h / s.trough), s.depth)
+    first = bin_of(s, lo)
+    last = bin_of(s, h)
     part = v / (last - first + 1)
     for b in range(first, last + 1):
         s.hv[b] += part
 
 
 @kernel
-def value_area_high(s) -> float:  # noqa: ANN001
-    """Return the upper end of the smallest band around the busiest bin that holds 70 % of volume."""
+def value_area_high(s) -> float:
+    """Return the upper end of the band around the busiest bin that holds 70 % of volume."""
     total = 0.0
     top = 0
     for b in range(BINS):
@@ -89,17 +99,17 @@ def value_area_high(s) -> float:  # noqa: ANN001
         else:
             first -= 1
             held += under
-    return price_at(last + 1.0, s.trough, s.depth)
+    return price_at(s, last + 1.0)
 
 
 @kernel
-def edge_contrast(s, x: float, reach: float) -> float:  # noqa: ANN001
-    """Return (volume below - volume above) / both, within ``reach`` of x: a ceiling is dense below."""
+def edge_contrast(s, x: float, reach: float) -> float:
+    """Return (volume below - above) / both, within ``reach`` of x: a ceiling is dense below."""
     if reach <= 0.0 or x <= reach:
         return 0.0
-    at = bin_of(log(x / s.trough), s.depth)
-    first = bin_of(log((x - reach) / s.trough), s.depth)
-    last = bin_of(log((x + reach) / s.trough), s.depth)
+    at = bin_of(s, x)
+    first = bin_of(s, x - reach)
+    last = bin_of(s, x + reach)
     below = above = 0.0
     for b in range(first, at):
         below += s.hv[b]
@@ -110,10 +120,10 @@ def edge_contrast(s, x: float, reach: float) -> float:  # noqa: ANN001
 
 
 @kernel
-def overhang(s, x: float) -> float:  # noqa: ANN001
+def overhang(s, x: float) -> float:
     """Return the share of the base's closes above x: a level closed through is no ceiling."""
     above = 0
-    for b in range(bin_of(log(x / s.trough), s.depth) + 1, BINS):
+    for b in range(bin_of(s, x) + 1, BINS):
         above += s.ht[b]
     return above / s.nb if s.nb > 0 else 0.0
 

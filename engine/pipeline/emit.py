@@ -2,10 +2,12 @@
 
 from math import log, nan
 
+import numpy as np
+
 from engine.kernels._jit import kernel
 from engine.kernels.candles import body_share, close_location
 from engine.messages import EventKind
-from engine.pipeline.p4_base import envelope, kappa_of
+from engine.pipeline.p4_base import drift_of, envelope, kappa_of
 from engine.pipeline.p5_armed import level_variants
 from engine.pipeline.phase import N_LEVELS, STATE_SCHEMA
 
@@ -27,7 +29,7 @@ _SCHEMA = STATE_SCHEMA
 
 
 @kernel
-def _header(e, s, p, feed, kind: int, before: int, mask: int) -> None:  # noqa: ANN001
+def _header(e, s, p, feed, kind: int, before: int, mask: int) -> None:
     e.t = feed.t + feed.step_ms
     e.bar_index = s.n
     e.symbol_id = feed.symbol_id
@@ -50,7 +52,7 @@ def _header(e, s, p, feed, kind: int, before: int, mask: int) -> None:  # noqa: 
 
 
 @kernel
-def _dump_facts(e, s, feed) -> None:  # noqa: ANN001
+def _dump_facts(e, s, feed) -> None:
     e.peak = s.peak
     e.peak_t = feed.t - (s.n - s.peak_bar) * feed.step_ms
     e.trough_t = feed.t - (s.n - s.trough_bar) * feed.step_ms
@@ -67,23 +69,23 @@ def _dump_facts(e, s, feed) -> None:  # noqa: ANN001
 
 
 @kernel
-def _base_facts(e, s, p, feed) -> None:  # noqa: ANN001
+def _base_facts(e, s, p, feed) -> None:
     e.nb = s.nb
     e.batr = s.batr
     e.floor = s.floor
     e.q95 = s.q95
     e.h_atr = s.height / s.batr if s.batr > 0.0 else 0.0
-    e.drift = s.drift
+    e.drift = drift_of(s)
     e.er = abs(log(feed.c / s.c0)) / s.path if s.path > 0.0 else 0.0
     e.kappa = kappa_of(s)
-    hard = s.trough - p.base.spring * s.atr
+    hard = s.trough - p.base_.spring * s.atr
     e.invalidation = hard
-    if p.base.floor_quantile == 1 and s.level > 0.0:
-        e.invalidation = max(hard, s.floor - p.base.shelf_break * s.batr)
+    if p.base_.floor_quantile == 1 and s.level > 0.0:
+        e.invalidation = max(hard, s.floor - p.base_.shelf_break * s.batr)
 
 
 @kernel
-def _level_facts(e, s, feed) -> None:  # noqa: ANN001
+def _level_facts(e, s, feed) -> None:
     e.level = s.level
     e.level_edge = s.level_edge
     e.zone_lo = s.zone_lo
@@ -103,14 +105,23 @@ def _level_facts(e, s, feed) -> None:  # noqa: ANN001
 
 
 @kernel
-def emit(s, p, feed, events, k: int, kind: int, before: int, mask: int) -> int:  # noqa: ANN001
-    """Write one event at ``events[k]``; return k + 1. The caller guarantees the room."""
-    e = events[k]
-    _header(e, s, p, feed, kind, before, mask)
+def tag(kind: int, phase_before: int, reject_mask: int) -> int:
+    """Pack what an event is about into one integer.
+
+    numba compiles a callee anew for every literal it is called with; this one is tiny.
+    """
+    return int(np.int64(kind | phase_before << 8 | reject_mask << 16))
+
+
+@kernel
+def emit(s, p, feed, out, k: int, tagged: int) -> int:
+    """Write the bar's k-th event into the pair of records ``out``; return k + 1."""
+    e = out[0] if k == 0 else out[1]
+    _header(e, s, p, feed, tagged & 255, (tagged >> 8) & 255, tagged >> 16)
     if s.peak > 0.0:
         _dump_facts(e, s, feed)
         if s.nb > 0:
-            envelope(s, p.base)
+            envelope(s, p.base_)
             level_variants(s, p.armed, e.peak_t, e.trough_t)
             _base_facts(e, s, p, feed)
             _level_facts(e, s, feed)

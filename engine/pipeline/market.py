@@ -90,8 +90,31 @@ def universe_hash(symbols: Iterable[str]) -> str:
     return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
-def symbol_falls(bars: Bars, params: MarketParams, interval_ms: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a coin's fall from its short and its long window's high at every bar's close, float64[n]."""
+def usable(bars: Bars, interval_ms: int) -> Bars:
+    """Return the bars that may speak for the market: possible, on the grid, later than all before.
+
+    A bar left out is a hole: its coin is absent until an unbroken window stands again.
+    """
+    prices = (bars.open, bars.high, bars.low, bars.close)
+    good = (bars.ts % interval_ms == 0) & np.isfinite(bars.volume) & (bars.volume >= 0)
+    for x in prices:
+        good &= np.isfinite(x) & (x > 0)
+    good &= (bars.high >= np.maximum(bars.open, bars.close)) & (
+        bars.low <= np.minimum(bars.open, bars.close)
+    )
+    if len(bars) > 1:
+        latest = np.maximum.accumulate(np.where(good, bars.ts, np.iinfo(np.int64).min))
+        good[1:] &= bars.ts[1:] > latest[:-1]
+    if good.all():
+        return bars
+    o, h, lo, c = (x[good] for x in prices)
+    return Bars.from_arrays(bars.ts[good], o, h, lo, c, bars.volume[good])
+
+
+def symbol_falls(
+    bars: Bars, params: MarketParams, interval_ms: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a coin's fall from its short and long window's high at every close, float64[n]."""
     short, long = np.empty(len(bars)), np.empty(len(bars))
     falls(bars.ts, bars.high, bars.close, interval_ms, params.breadth_bars, short)
     falls(bars.ts, bars.high, bars.close, interval_ms, params.fall_bars, long)
@@ -105,7 +128,8 @@ def market_history(
 
     Cost: one rolling maximum a window and bar, then one sort an instant; about 0.3 us a bar.
     """
-    ticks = [b.ts for b in universe.values() if len(b)]
+    clean = [usable(bars, interval_ms) for bars in universe.values()]
+    ticks = [b.ts for b in clean if len(b)]
     digest = universe_hash(universe)
     if not ticks:
         empty, none = np.empty(0), np.empty(0, np.int64)
@@ -113,7 +137,7 @@ def market_history(
     first = min(int(t[0]) for t in ticks)
     size = (max(int(t[-1]) for t in ticks) - first) // interval_ms + 1
     table = np.full((2, size, len(universe)), np.nan)
-    for column, bars in enumerate(universe.values()):
+    for column, bars in enumerate(clean):
         if not len(bars):
             continue
         short, long = symbol_falls(bars, params, interval_ms)
@@ -121,7 +145,7 @@ def market_history(
         table[0, at, column] = short
         table[1, at, column] = long
     rows = [market_row(table[0, i], table[1, i], params) for i in range(size)]
-    columns = [np.array(x) for x in zip(*rows, strict=True)]
+    breadth, fall, present, absent = (np.array(x) for x in zip(*rows, strict=True))
     # the row made at bar i's close is for bar i + 1
     stamps = first + interval_ms * np.arange(1, size + 1, dtype=np.int64)
-    return MarketSeries(stamps, *columns, digest)
+    return MarketSeries(stamps, breadth, fall, present, absent, digest)

@@ -65,19 +65,19 @@ def eligibility(
 
 
 @kernel
-def indicators(s, p, tr: float, r: float, v: float) -> float:  # noqa: ANN001 - record, NamedTuple
+def indicators(s, p, tr: float, r: float, v: float) -> float:
     """Update volatility and volume; return this bar's volume over the average before it."""
     n = s.n
     relvol = v / s.vol_slow if s.vol_slow > 0.0 else 0.0
     s.atr = ew_step(s.atr, tr, p.n_atr, n)
     s.atr_slow = ew_step(s.atr_slow, tr, p.n_slow, n)
-    s.var = ew_step(s.var, r * r, 3 * p.n_slow, n)
+    s.variance = ew_step(s.variance, r * r, 3 * p.n_slow, n)
     s.vol_slow = ew_step(s.vol_slow, v, p.n_slow, n)
     return relvol
 
 
 @kernel
-def push_peak(s, p, h: float) -> None:  # noqa: ANN001
+def push_peak(s, p, h: float) -> None:
     """Keep the monotone queue of candidate peaks of the last ``window`` bars.
 
     Every entry carries volatility as known at its own bar, so a dump is measured against the calm
@@ -100,21 +100,21 @@ def push_peak(s, p, h: float) -> None:  # noqa: ANN001
         slot -= PEAK_CAPACITY
     s.dq_high[slot] = h
     s.dq_bar[slot] = n
-    s.dq_sigma[slot] = s.var
+    s.dq_sigma[slot] = s.variance
     s.dq_atr[slot] = s.atr_slow
     s.dq_head = head
     s.dq_len = size + 1
 
 
 @kernel
-def clear_peaks(s) -> None:  # noqa: ANN001
+def clear_peaks(s) -> None:
     """Consume the dump: forget the peaks before this bar."""
     s.dq_head = 0
     s.dq_len = 0
 
 
 @kernel
-def swings(s, p, h: float, lo: float, relvol: float) -> int:  # noqa: ANN001
+def swings(s, p, h: float, lo: float, relvol: float) -> int:
     """Update the pivots; the threshold is finer inside a base than outside one."""
     if s.phase == P_BASE or s.phase == P_ARMED:  # noqa: PLR1714 - `in` is slower in a kernel
         theta = p.k_zz * s.atr

@@ -4,6 +4,7 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from engine.kernels._jit import kernel
+from engine.kernels.zones import bins_per_log
 from engine.pipeline.phase import P_DUMP
 
 
@@ -16,8 +17,8 @@ class DumpParams(NamedTuple):
 
 
 @kernel
-def is_dump(s, p, c: float) -> bool:  # noqa: ANN001
-    """Judge the newest close against the front of the peak queue; keep the dump's facts if it is one."""
+def is_dump(s, p, c: float) -> bool:
+    """Judge the newest close against the front of the peak queue; keep a dump's facts."""
     front = s.dq_head
     peak = s.dq_high[front]
     # ln(peak/c) >= d_min needs peak/c >= 1 + d_min: spares the log on almost every bar
@@ -40,11 +41,12 @@ def is_dump(s, p, c: float) -> bool:  # noqa: ANN001
 
 
 @kernel
-def new_trough(s, lo: float, breadth: float, median_fall: float) -> None:  # noqa: ANN001
-    """Start over from a lower low: the trough, its market, and the depth the histogram is cut to."""
+def new_trough(s, lo: float, breadth: float, median_fall: float) -> None:
+    """Start over from a lower low: trough, its market, and the depth that cuts the histogram."""
     s.trough = lo
     s.trough_bar = s.n
     s.depth = log(s.peak / lo)
+    s.bin_scale = bins_per_log(s.depth)
     s.breadth_tr = breadth
     s.fall_tr = median_fall
     s.phase = P_DUMP

@@ -20,7 +20,7 @@ class StabilizationParams(NamedTuple):
 
 
 @kernel
-def stabilization(s, p, base_max: int, c: float) -> int:  # noqa: ANN001
+def stabilization(s, p, base_max: int, c: float) -> int:
     """Judge a dump whose trough stands; phase 3 is entered on the way, silently."""
     if c > s.trough + p.recovery * (s.peak - s.trough):
         return 2

@@ -1,9 +1,10 @@
-"""Phase 4, base: a range after the fall, measured from its own anchor, with a floor and a ceiling."""
+"""Phase 4, base: a range after the fall, measured from its own anchor."""
 
 from math import log, sqrt
 from typing import NamedTuple
 
 from engine.kernels._jit import kernel
+from engine.kernels.rolling import ew_step
 from engine.kernels.swings import HIGH, LOW
 from engine.kernels.zones import (
     BINS,
@@ -11,7 +12,7 @@ from engine.kernels.zones import (
     FLOOR_QUANTILE,
     add_close,
     add_volume,
-    bin_of,
+    bin_of_log,
     quantile_price,
 )
 
@@ -38,29 +39,38 @@ class BaseParams(NamedTuple):
 
 
 @kernel
-def base_reset(s) -> None:  # noqa: ANN001
-    """Zero every accumulator of the base, its level included."""
-    s.nb = 0
-    s.c0 = s.sy = s.sxy = s.path = s.qv = s.don = s.bvol = s.batr = 0.0
-    s.q_lo_bin = s.q_lo_below = s.q_hi_bin = s.q_hi_below = 0
-    s.floor = s.q95 = s.height = s.drift = s.er = 0.0
+def clear_level(s) -> None:
+    """Forget the level and all that is known of it."""
     s.level = s.level_edge = s.zone_lo = s.level_score = 0.0
     s.level_touches = 0
     s.touches_r = s.touches_s = 0
+    for i in range(len(s.parts)):
+        s.parts[i] = 0.0
+
+
+@kernel
+def base_reset(s) -> None:
+    """Zero every accumulator of the base, its level included."""
+    s.nb = 0
+    s.c0 = s.sy = s.sxy = s.path = s.qv = s.don = s.bvol = s.batr = 0.0
+    for i in range(2):
+        s.q_bin[i] = s.q_below[i] = 0
+    s.floor = s.q95 = s.height = s.drift = s.er = 0.0
+    clear_level(s)
     for b in range(BINS):
         s.ht[b] = 0
         s.hv[b] = 0.0
 
 
 @kernel
-def base_anchor(s, bar: int) -> None:  # noqa: ANN001
+def base_anchor(s, bar: int) -> None:
     """Start the base at a bar: what stands before it belongs to the fall."""
     base_reset(s)
     s.anchor_bar = bar
 
 
 @kernel
-def base_add(s, p, h: float, lo: float, c: float, v: float, tr: float, r: float) -> None:  # noqa: ANN001
+def base_add(s, p, h: float, lo: float, c: float, v: float, tr: float, r: float) -> None:
     """Add one bar to the base. O(1) but for the bins the bar spans."""
     y = log(c / s.trough)
     if s.nb == 0:
@@ -70,17 +80,16 @@ def base_add(s, p, h: float, lo: float, c: float, v: float, tr: float, r: float)
         s.qv += r * r
     s.sy += y
     s.sxy += s.nb * y
-    s.nb += 1
     s.don = max(s.don, h)
-    window = min(s.nb, p.batr_bars)
-    s.bvol += (v - s.bvol) / window
-    s.batr += (tr - s.batr) / window
-    add_close(s, bin_of(y, s.depth))
+    s.bvol = ew_step(s.bvol, v, p.batr_bars, s.nb)
+    s.batr = ew_step(s.batr, tr, p.batr_bars, s.nb)
+    s.nb += 1
+    add_close(s, bin_of_log(s, y))
     add_volume(s, h, lo, v)
 
 
 @kernel
-def reanchor(s, confirmed: int) -> None:  # noqa: ANN001
+def reanchor(s, confirmed: int) -> None:
     """Follow the automatic rally and its secondary test.
 
     The first swing high confirmed in the base, its own bar after the trough, is the rally: all
@@ -97,19 +106,19 @@ def reanchor(s, confirmed: int) -> None:  # noqa: ANN001
 
 
 @kernel
-def envelope(s, p) -> None:  # noqa: ANN001
+def envelope(s, p) -> None:
     """Bring floor, ceiling quantile and height up to this bar."""
-    s.q95 = quantile_price(s, s.q_hi_bin, s.q_hi_below, CEILING_QUANTILE)
+    s.q95 = quantile_price(s, 1, CEILING_QUANTILE)
     if p.floor_quantile == 1 and s.nb >= _FLOOR_MIN_BARS:
-        s.floor = quantile_price(s, s.q_lo_bin, s.q_lo_below, FLOOR_QUANTILE)
+        s.floor = quantile_price(s, 0, FLOOR_QUANTILE)
     else:
         s.floor = s.trough
     s.height = s.q95 - s.floor
 
 
 @kernel
-def drift_of(s) -> float:  # noqa: ANN001
-    """Return |OLS slope of ln close| times bars, over the log height: 1 = drifted its own height."""
+def drift_of(s) -> float:
+    """Return |OLS slope of ln close| times bars, over the log height: 1 = its own height."""
     nb = s.nb
     if nb < 2 or s.q95 <= s.floor:
         return 0.0
@@ -120,15 +129,15 @@ def drift_of(s) -> float:  # noqa: ANN001
 
 
 @kernel
-def kappa_of(s) -> float:  # noqa: ANN001
-    """Return ln(highest/floor) over the root of quadratic variation; about 1.6 for a Brownian path."""
+def kappa_of(s) -> float:
+    """Return ln(highest/floor) over the root of quadratic variation; Brownian: about 1.6."""
     if s.qv <= 0.0 or s.don <= s.floor or s.floor <= 0.0:
         return 0.0
     return log(s.don / s.floor) / sqrt(s.qv)
 
 
 @kernel
-def is_valid(s, p, c: float) -> bool:  # noqa: ANN001
+def is_valid(s, p, c: float) -> bool:
     """Tell whether the range is a base now; `envelope` must be up to date. Cheap tests first."""
     dump = s.peak - s.trough
     if s.height < p.height_min * s.batr or s.height > p.height_share_max * dump:
@@ -141,11 +150,11 @@ def is_valid(s, p, c: float) -> bool:  # noqa: ANN001
     s.drift = drift_of(s)
     if s.drift > p.drift_max:
         return False
-    return p.kappa_max >= 99.0 or kappa_of(s) <= p.kappa_max  # noqa: PLR2004 - 99 is "off"
+    return p.kappa_max >= 99.0 or kappa_of(s) <= p.kappa_max
 
 
 @kernel
-def hard_floor_broken(s, p, lo: float, c: float) -> bool:  # noqa: ANN001
+def hard_floor_broken(s, p, lo: float, c: float) -> bool:
     """Tell whether the trough gave way; count a spring when it was pierced and won back."""
     if c < s.trough - p.spring * s.atr or lo < s.trough - 2.0 * p.spring * s.atr:
         return True

@@ -1,7 +1,8 @@
 """Phase 5, armed: which price is the ceiling, how good it is, and when it is replaced.
 
-Score of an upper edge x, over the swing highs of the base within [x - w, x + w/4], w = 2 half widths:
-``w_touch (1 - exp(-sum touch / tau)) + w_edge edge + w_polarity polarity + w_round round - w_over over``.
+Score of an upper edge x, over the swing highs of the base within [x - w, x + w/4] (w = 2 half
+widths): ``w_touch (1 - exp(-sum touch / tau)) + w_edge edge + w_polarity polarity + w_round round
+- w_over over``.
 The weights are priors, not fitted.
 """
 
@@ -48,124 +49,134 @@ class ArmedParams(NamedTuple):
 
 
 @kernel
-def _touch_weight(s, j: int) -> float:  # noqa: ANN001
-    age = 0.5 + 0.5 * exp(-(s.n - s.piv_bar[j]) / (0.5 * s.nb))
-    rejection = 0.4 + 0.3 * min(s.piv_rej[j] / s.batr, 4.0)
-    return age * rejection * (0.7 + 0.2 * min(s.piv_relvol[j], 3.0))
+def _weigh_touches(s) -> int:
+    """Weigh the base's swing highs once for all candidates; return the first pivot of the base."""
+    first = s.piv_n
+    while first > max(0, s.piv_n - PIVOTS) and s.piv_bar[(first - 1) % PIVOTS] >= s.anchor_bar:
+        first -= 1
+        j = first % PIVOTS
+        age = 0.5 + 0.5 * exp(-(s.n - s.piv_bar[j]) / (0.5 * s.nb))
+        rejection = 0.4 + 0.3 * min(s.piv_rej[j] / s.batr, 4.0)
+        s.piv_weight[j] = age * rejection * (0.7 + 0.2 * min(s.piv_relvol[j], 3.0))
+    return first
 
 
 @kernel
-def _polarity(s, middle: float, w: float) -> float:  # noqa: ANN001
-    for k in range(max(0, s.piv_n - PIVOTS), s.piv_n):
-        j = k % PIVOTS
-        if s.piv_bar[j] < s.anchor_bar and abs(s.piv_price[j] - middle) <= w:
+def _polarity(s, first: int, middle: float, w: float) -> float:
+    for k in range(max(0, s.piv_n - PIVOTS), first):
+        if abs(s.piv_price[k % PIVOTS] - middle) <= w:
             return 1.0
     return 0.0
 
 
 @kernel
-def rate_level(s, p, x: float):  # noqa: ANN001, ANN201 - a tuple of numbers
-    """Score an upper edge.
-
-    Returns
-    -------
-    tuple
-        score, members, zone low, level price, and the five parts (touch, edge, polarity, round,
-        over). Cost O(pivots).
-    """
-    w = 2.0 * p.zone_half_width * s.batr
+def _members(s, p, first: int, x: float, w: float):
+    """Return (summed touch weights, members, lowest member, level price) of an upper edge."""
     total, members = 0.0, 0
     lowest = highest = second = 0.0
-    for k in range(max(0, s.piv_n - PIVOTS), s.piv_n):
+    for k in range(first, s.piv_n):
         j = k % PIVOTS
         price = s.piv_price[j]
-        if s.piv_kind[j] != HIGH or s.piv_bar[j] < s.anchor_bar:
-            continue
-        if price < x - w or price > x + 0.25 * w:
+        if s.piv_kind[j] != HIGH or price < x - w or price > x + 0.25 * w:
             continue
         members += 1
-        total += _touch_weight(s, j)
+        total += s.piv_weight[j]
         lowest = price if members == 1 else min(lowest, price)
         if price > highest:
             highest, second = price, highest
         elif price > second:
             second = price
-    touch = 1.0 - exp(-total / p.tau)
-    edge = edge_contrast(s, x, 1.5 * s.batr)
-    polarity = _polarity(s, 0.5 * (lowest + x), w) if p.w_polarity != 0.0 else 0.0
-    rounded = 1.0 if p.w_round != 0.0 and is_round(x, 0.25 * s.batr) else 0.0
-    over = overhang(s, x + 0.1 * s.batr)
-    score = p.w_touch * touch + p.w_edge * edge + p.w_polarity * polarity
-    score += p.w_round * rounded - p.w_over * over
     level = x
     if p.level_mode == 1 and members > 1:
         level = 0.5 * (highest + second)
-    elif p.level_mode == 2 and members > 1:  # noqa: PLR2004 - SECOND_HIGHEST
+    elif p.level_mode == 2 and members > 1:
         level = second
-    return score, members, lowest, level, touch, edge, polarity, rounded, over
+    return total, members, lowest, level
 
 
 @kernel
-def _keep(s, x: float, rated) -> None:  # noqa: ANN001
-    s.level_edge = x
-    s.level_score = rated[0]
-    s.level_touches = rated[1]
-    s.zone_lo = rated[2]
-    s.parts[0] = rated[4]
-    s.parts[1] = rated[5]
-    s.parts[2] = rated[6]
-    s.parts[3] = rated[7]
-    s.parts[4] = rated[8]
+def _rate(s, p, first: int, x: float, total: float, lowest: float, w: float):
+    """Return (score, touch, edge, polarity, round, over) of an upper edge."""
+    touch = 1.0 - exp(-total / p.tau)
+    edge = edge_contrast(s, x, 1.5 * s.batr)
+    polarity = _polarity(s, first, 0.5 * (lowest + x), w)
+    rounded = 1.0 if is_round(x, 0.25 * s.batr) else 0.0
+    over = overhang(s, x + 0.1 * s.batr)
+    score = p.w_touch * touch + p.w_edge * edge + p.w_polarity * polarity
+    score += p.w_round * rounded - p.w_over * over
+    return score, touch, edge, polarity, rounded, over
 
 
 @kernel
-def _best_edge(s, p) -> float:  # noqa: ANN001
+def _best_edge(s, p, first: int, w: float):
+    """Return (upper edge, score) of the best candidate; the edge is 0 when none qualifies."""
     best, best_score = 0.0, -1e300
-    for k in range(max(0, s.piv_n - PIVOTS), s.piv_n):
+    rest = p.w_edge + p.w_polarity + p.w_round  # the most that the other parts can add
+    for k in range(first, s.piv_n):
         j = k % PIVOTS
-        if s.piv_kind[j] != HIGH or s.piv_bar[j] < s.anchor_bar:
+        if s.piv_kind[j] != HIGH:
             continue
-        rated = rate_level(s, p, s.piv_price[j])
-        if rated[1] < p.members_min or rated[0] < p.score_min:
+        x = s.piv_price[j]
+        total, members, lowest, level = _members(s, p, first, x, w)
+        if members < p.members_min:
             continue
-        if p.top_share > 0.0 and rated[3] < s.floor + p.top_share * s.height:
+        if p.top_share > 0.0 and level < s.floor + p.top_share * s.height:
             continue
-        if rated[0] > best_score:
-            best, best_score = s.piv_price[j], rated[0]
-    return best
+        bound = p.w_touch * (1.0 - exp(-total / p.tau)) + rest
+        if bound < p.score_min or bound <= best_score:
+            continue
+        score = _rate(s, p, first, x, total, lowest, w)[0]
+        if score >= p.score_min and score > best_score:
+            best, best_score = x, score
+    return best, best_score
 
 
 @kernel
-def select_level(s, p) -> bool:  # noqa: ANN001
+def _keep(s, p, first: int, x: float, w: float) -> float:
+    """Write zone, score and parts of an upper edge into the record; return its level price."""
+    total, members, lowest, level = _members(s, p, first, x, w)
+    score, touch, edge, polarity, rounded, over = _rate(s, p, first, x, total, lowest, w)
+    s.level_edge = x
+    s.level_score = score
+    s.level_touches = members
+    if members > 0:  # else its swings have left the ring: the zone stands as it was
+        s.zone_lo = lowest
+    s.parts[0] = touch
+    s.parts[1] = edge
+    s.parts[2] = polarity
+    s.parts[3] = rounded
+    s.parts[4] = over
+    return level
+
+
+@kernel
+def select_level(s, p) -> bool:
     """Choose the level anew after a pivot was confirmed; tell whether its price changed.
 
     The current level is rescored and kept unless another one is ahead by the hysteresis, which is
-    `hysteresis_down` times as wide for a lower one. Cost O(pivots^2), on pivots only.
+    `hysteresis_down` times as wide for a lower one. Cost O(pivots^2) at most, on pivots only.
     """
-    best = _best_edge(s, p)
+    first = _weigh_touches(s)
+    w = 2.0 * p.zone_half_width * s.batr
+    best, best_score = _best_edge(s, p, first, w)
     if s.level > 0.0:
-        current = rate_level(s, p, s.level_edge)
-        if best == 0.0 or best == s.level_edge or s.n - s.level_bar < p.change_gap_bars:
-            _keep(s, s.level_edge, current)
+        _keep(s, p, first, s.level_edge, w)
+        if best in (0.0, s.level_edge) or s.n - s.level_bar < p.change_gap_bars:
             return False
-        rated = rate_level(s, p, best)
-        ahead = p.hysteresis if rated[3] >= s.level else p.hysteresis * p.hysteresis_down
-        if rated[0] <= current[0] + ahead:
-            _keep(s, s.level_edge, current)
+        level = _members(s, p, first, best, w)[3]
+        ahead = p.hysteresis if level >= s.level else p.hysteresis * p.hysteresis_down
+        if best_score <= s.level_score + ahead:
             return False
     elif best == 0.0:
         return False
-    else:
-        rated = rate_level(s, p, best)
-    changed = rated[3] != s.level
-    s.level = rated[3]
+    before = s.level
+    s.level = _keep(s, p, first, best, w)
     s.level_bar = s.n
-    _keep(s, best, rated)
-    return changed
+    return s.level != before
 
 
 @kernel
-def count_touches(s, p) -> None:  # noqa: ANN001
+def count_touches(s, p) -> None:
     """Count alternating touches of ceiling and floor since the anchor, in the order of time."""
     band = max(p.touch_batr * s.batr, p.touch_height * s.height)
     r = t = 0
@@ -185,7 +196,7 @@ def count_touches(s, p) -> None:  # noqa: ANN001
 
 
 @kernel
-def may_arm(s, p) -> bool:  # noqa: ANN001
+def may_arm(s, p) -> bool:
     """Tell whether the level is good enough to arm; `envelope` must be up to date."""
     if s.level_score < p.score_min:
         return False
@@ -196,7 +207,7 @@ def may_arm(s, p) -> bool:  # noqa: ANN001
 
 
 @kernel
-def must_disarm(s, p, base, c: float) -> bool:  # noqa: ANN001
+def must_disarm(s, p, base, c: float) -> bool:
     """Tell whether an armed range has lost its shape; `envelope` must be up to date."""
     if s.height > p.disarm_height * base.height_share_max * (s.peak - s.trough):
         return True
@@ -207,8 +218,8 @@ def must_disarm(s, p, base, c: float) -> bool:  # noqa: ANN001
 
 
 @kernel
-def level_variants(s, p, peak_t: int, trough_t: int) -> None:  # noqa: ANN001
-    """Write all eight level variants into the record, in the order of `engine.messages.LevelKind`."""
+def level_variants(s, p, peak_t: int, trough_t: int) -> None:
+    """Write all eight level variants into the record, in the order of `LevelKind`."""
     w = 2.0 * p.zone_half_width * s.batr
     last = most_mean = shelf = 0.0
     most = 0

@@ -23,7 +23,7 @@ class BreakoutParams(NamedTuple):
 
 
 @kernel
-def trigger(s, p, o: float, h: float, lo: float, c: float, v: float):  # noqa: ANN001, ANN201
+def trigger(s, p, o: float, h: float, lo: float, c: float, v: float):
     """Judge a bar of an armed coin; return (outcome, mask of failed gates).
 
     Level, base ATR and base volume are those before this bar.
@@ -36,7 +36,7 @@ def trigger(s, p, o: float, h: float, lo: float, c: float, v: float):  # noqa: A
         mask |= 1
     if close_location(h, lo, c) < p.clv_min:
         mask |= 2
-    if v < p.relvol_min * s.bvol:
+    if s.bvol <= 0.0 or v / s.bvol < p.relvol_min:
         mask |= 4
     if c - s.level > p.chase_max_batr * s.batr:
         mask |= 8
@@ -44,7 +44,7 @@ def trigger(s, p, o: float, h: float, lo: float, c: float, v: float):  # noqa: A
 
 
 @kernel
-def after_breakout(s, p, c: float) -> int:  # noqa: ANN001
+def after_breakout(s, p, c: float) -> int:
     """Follow a breakout until it failed or its time is over."""
     age = s.n - s.brk_bar
     if age <= p.fail_bars and c < s.brk_level - s.batr:

@@ -36,19 +36,19 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
 _f, _i, _i4, _i1 = np.float64, np.int64, np.int32, np.int8
 
 # Fields touched on every bar stand first, so that an idle coin costs few cache lines.
-CONTEXT = np.dtype(
+_CONTEXT_FIELDS = np.dtype(
     [
         # the feed
         ("last_t", _i),  # open time of the last bar seen, ms; 0 = none yet
         ("n", _i),  # bars since the last reset
         ("phase", _i),  # 0 in a fresh record, read as MONITORING
         ("prev_close", _f),
-        # p1: volatility and volume
+        # monitoring, volatility and volume
         ("atr", _f),
         ("atr_slow", _f),
-        ("var", _f),  # EW mean of squared log returns
+        ("variance", _f),  # EW mean of squared log returns
         ("vol_slow", _f),  # EW volume
-        # p1: swings by directional change
+        # monitoring, swings by directional change
         ("zz_dir", _i),
         ("zz_price", _f),
         ("zz_bar", _i),
@@ -69,6 +69,7 @@ CONTEXT = np.dtype(
         ("z", _f),
         ("atr_max", _f),  # since the dump
         ("depth", _f),  # ln(peak/trough)
+        ("bin_scale", _f),  # histogram bins per unit of log price
         ("breadth_tr", _f),  # market facts at the trough
         ("fall_tr", _f),
         # p4: the base
@@ -85,10 +86,8 @@ CONTEXT = np.dtype(
         ("batr", _f),
         ("springs", _i4),
         ("nflip", _i4),
-        ("q_lo_bin", _i4),
-        ("q_lo_below", _i4),
-        ("q_hi_bin", _i4),
-        ("q_hi_below", _i4),
+        ("q_bin", _i4, (2,)),  # pointers of the floor and the ceiling quantile
+        ("q_below", _i4, (2,)),  # closes under the pointer's bin
         ("touches_r", _i4),
         ("touches_s", _i4),
         ("floor", _f),
@@ -121,6 +120,7 @@ CONTEXT = np.dtype(
         ("piv_kind", _i1, (PIVOT_CAPACITY,)),  # +1 swing high, -1 swing low
         ("piv_relvol", _f, (PIVOT_CAPACITY,)),
         ("piv_rej", _f, (PIVOT_CAPACITY,)),
+        ("piv_weight", _f, (PIVOT_CAPACITY,)),  # as touches, when the level was last chosen
         ("dq_high", _f, (PEAK_CAPACITY,)),
         ("dq_bar", _i, (PEAK_CAPACITY,)),
         ("dq_sigma", _f, (PEAK_CAPACITY,)),
@@ -130,7 +130,7 @@ CONTEXT = np.dtype(
 )
 
 # One record for all kinds of event: everything a reader, a selector or a trade plan needs.
-EVENT = np.dtype(
+_EVENT_FIELDS = np.dtype(
     [
         ("t", _i),  # close time of the deciding bar, ms
         ("bar_index", _i),  # bars since the last reset
@@ -193,16 +193,25 @@ EVENT = np.dtype(
 )
 
 
+# np.record rows have their fields as attributes in plain Python too: kernels run uncompiled.
+CONTEXT = np.dtype((np.record, _CONTEXT_FIELDS))
+EVENT = np.dtype((np.record, _EVENT_FIELDS))
+
+
 def schema_hash(dtype: np.dtype) -> int:
     """Return a signed 64-bit hash of a record layout: names, types, offsets."""
     text = repr([(name, *map(str, field[:2])) for name, field in (dtype.fields or {}).items()])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True
+    )
 
 
 STATE_SCHEMA = schema_hash(CONTEXT)
 
-# At most this many events can leave one bar.
-EVENTS_PER_BAR = 3
+# A step writes at most this many events (a rejected trigger and what becomes of the range) ...
+EVENTS_PER_STEP = 2
+# ... and a reset may precede them.
+EVENTS_PER_BAR = 1 + EVENTS_PER_STEP
 
 
 def new_contexts(n: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A profile: a named, versioned, hashed set of the detector's, the market's and the plan's parameters."""
+"""A profile: a named, versioned, hashed set of all parameters."""
 
 import hashlib
 from collections.abc import Mapping
@@ -116,7 +116,7 @@ def _group(cls: type, values: Mapping[str, object], where: str, source: str) -> 
             f"profile {source}: unknown parameter {where}.{unknown[0]}",
             hint=f"known in [{where}]: {', '.join(fields)}",
         )
-    out = {}
+    out: dict[str, float] = {}
     for name, default in fields.items():
         value = values.get(name, default)
         low, high = RANGES[f"{where}.{name}"]

@@ -5,8 +5,8 @@ import numpy as np
 from engine.bars import Bars
 from engine.kernels._jit import kernel
 from engine.kernels.candles import is_sound
-from engine.pipeline.detector import DetectorParams, Feed, step
-from engine.pipeline.emit import E_RESET, emit
+from engine.pipeline.detector import DetectorParams, Feed, params_record, step
+from engine.pipeline.emit import E_RESET, emit, tag
 from engine.pipeline.market import MarketSeries
 from engine.pipeline.phase import CONTEXT, EVENT, EVENTS_PER_BAR, P_MONITORING
 
@@ -15,16 +15,19 @@ DROP, FEED, RESET_AND_FEED, RESET_AND_DROP = 0, 1, 2, 3
 
 
 @kernel
-def admit(s, step_ms: int, gap_max: int, feed) -> int:  # noqa: ANN001
+def admit(s, step_ms: int, gap_max: int, feed) -> int:
     """Judge a bar before the detector sees it; return DROP, FEED, RESET_AND_FEED or RESET_AND_DROP.
 
     Duplicates and older bars are dropped and counted; a bar off the grid, or one that cannot be,
     is dropped and resets; a hole resets unless it is at most ``gap_max`` bars long.
     """
+    sound = is_sound(feed.o, feed.h, feed.lo, feed.c, feed.v)
+    if sound and feed.t == s.last_t + step_ms:
+        return 1  # the next bar of the grid: no division on the usual path
     if s.last_t != 0 and feed.t <= s.last_t:
         s.n_dropped += 1
         return 0
-    if feed.t % step_ms != 0 or not is_sound(feed.o, feed.h, feed.lo, feed.c, feed.v):
+    if not sound or feed.t % step_ms != 0:
         s.n_unsound += 1
         return 3
     missing = (feed.t - s.last_t) // step_ms - 1 if s.last_t != 0 else 0
@@ -38,7 +41,7 @@ def admit(s, step_ms: int, gap_max: int, feed) -> int:  # noqa: ANN001
 
 
 @kernel
-def _reset(contexts, i: int, blank) -> None:  # noqa: ANN001
+def _reset(contexts, i: int, blank) -> None:
     s = contexts[i]
     kept = (s.last_t, s.n_resets, s.n_dropped, s.n_unsound, s.n_gaps)
     contexts[i] = blank[0]
@@ -48,32 +51,34 @@ def _reset(contexts, i: int, blank) -> None:  # noqa: ANN001
 
 
 @kernel
-def feed_one(contexts, i: int, blank, p, feed, events, k: int) -> int:  # noqa: ANN001
-    """Admit one bar into one context and step it; return the new number of events."""
-    s = contexts[i]
-    verdict = admit(s, feed.step_ms, p.monitor.gap_max, feed)
+def _odd_bar(contexts, i: int, blank, p, feed, events, k: int, verdict: int) -> int:
+    """Deal with a bar that does not simply follow: drop it, or reset first; return the events."""
     if verdict == 0:
         return k
-    if verdict >= 2:  # noqa: PLR2004 - both resets
-        before = max(s.phase, P_MONITORING)
-        lost = s.n > 0
-        _reset(contexts, i, blank)
-        if lost:
-            s.phase = P_MONITORING
-            k = emit(s, p, feed, events, k, E_RESET, before, 0)
-    if feed.t % feed.step_ms == 0:
+    s = contexts[i]
+    before = max(s.phase, P_MONITORING)
+    lost = s.n > 0
+    _reset(contexts, i, blank)
+    if lost:
+        none = int(np.int64(0))
+        s.phase = P_MONITORING
+        k += emit(s, p, feed, (events[k], events[k]), none, tag(E_RESET, before, 0))
+    # an impossible bar's time is trusted only where it was expected: no later bar is lost to it
+    if verdict == 2 or feed.t == s.last_t + feed.step_ms:
         s.last_t = feed.t
-    if verdict == 3:  # noqa: PLR2004 - RESET_AND_DROP
-        return k
-    return step(s, p, feed, events, k)
+    if verdict == 2:
+        k += step(s, p, feed, (events[k], events[k + 1]))
+    return k
 
 
 @kernel
-def _history(contexts, blank, p, ids, ts, o, h, lo, c, v, breadth, fall, events, at, k):  # noqa: ANN001, ANN202
+def _history(contexts, blank, p, ids, ts, o, h, lo, c, v, breadth, fall, events, at, k):
     """Feed bars from ``at`` on until the events run out of room; return (next bar, events)."""
     symbol_id, step_ms = ids
     room = len(events) - EVENTS_PER_BAR
     has_market = len(breadth) == len(ts)
+    gap_max = p[0].monitor.gap_max
+    s = contexts[0]
     for j in range(at, len(ts)):
         if k > room:
             return j, k
@@ -89,17 +94,30 @@ def _history(contexts, blank, p, ids, ts, o, h, lo, c, v, breadth, fall, events,
             breadth[j] if has_market else np.nan,
             fall[j] if has_market else np.nan,
         )
-        k = feed_one(contexts, 0, blank, p, feed, events, k)
+        verdict = admit(s, step_ms, gap_max, feed)
+        if verdict == 1:
+            s.last_t = feed.t
+            k += step(s, p[0], feed, (events[k], events[k + 1]))
+        else:
+            k = _odd_bar(contexts, 0, blank, p[0], feed, events, k, verdict)
     return len(ts), k
 
 
 @kernel
-def _newest(contexts, blank, p, step_ms, rows, ts, o, h, lo, c, v, breadth, fall, events):  # noqa: ANN001, ANN202
+def _newest(contexts, blank, p, step_ms, rows, ts, o, h, lo, c, v, breadth, fall, events):
     k = 0
+    gap_max = p[0].monitor.gap_max
     for j in range(len(rows)):
         i = rows[j]
         feed = Feed(i, step_ms, ts[j], o[j], h[j], lo[j], c[j], v[j], breadth, fall)
-        k = feed_one(contexts, i, blank, p, feed, events, k)
+        # as in _history: only records on the usual path, since arrays are reference-counted a call
+        s = contexts[i]
+        verdict = admit(s, step_ms, gap_max, feed)
+        if verdict == 1:
+            s.last_t = feed.t
+            k += step(s, p[0], feed, (events[k], events[k + 1]))
+        else:
+            k = _odd_bar(contexts, i, blank, p[0], feed, events, k, verdict)
     return k
 
 
@@ -142,8 +160,9 @@ def scan_history(
     at, k = 0, 0
     series = (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, breadth, fall)
     ids = (symbol_id, interval_ms)
+    record = params_record(params)
     while True:
-        at, k = _history(context, _BLANK, params, ids, *series, events, at, k)
+        at, k = _history(context, _BLANK, record, ids, *series, events, at, k)
         if at == len(bars):
             return events[:k]
         events = np.concatenate([events, np.zeros(len(events), EVENT)])
@@ -191,6 +210,5 @@ def scan_newest(
     if len(out) < EVENTS_PER_BAR * len(rows):
         raise ValueError(f"out has room for {len(out)} events, {len(rows)} bars may need more")
     breadth, fall = market_row
-    return _newest(
-        contexts, _BLANK, params, interval_ms, rows, ts, open_, high, low, close, volume, breadth, fall, out
-    )
+    bars = (rows, ts, open_, high, low, close, volume)
+    return _newest(contexts, _BLANK, params_record(params), interval_ms, *bars, breadth, fall, out)

@@ -1,1 +1,1 @@
-
+"""Shared by all users, once."""

@@ -1,1 +1,1 @@
-
+"""Exchanges behind one port."""
