@@ -188,6 +188,13 @@ class Lake:
             raise self._no_symbol(venue, interval, symbol)
         return paths
 
+    def live_files(self, venue: str, interval: str, symbol: str) -> list[Path]:
+        """Return the files of a series that count, in order of writing."""
+        paths = self.files(venue, interval, symbol)
+        if len(paths) == 1:
+            return paths
+        return [f.path for f in self._live_files(paths, _labels(venue, interval, symbol))]
+
     def folder(self, venue: str, interval: str, symbol: str) -> Path:
         """Return where a series lies, whether it exists or not."""
         return self.path / f"venue={venue}" / f"interval={interval}" / f"symbol={symbol}"

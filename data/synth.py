@@ -29,10 +29,10 @@ _DAY_MS = 86_400_000
 _STEPS = 8  # points of the fine grid per bar
 _WARM_UP_BARS = 260  # episodes start after every detector is warm
 # Names that a reader knows; prices and histories are invented.
-_COINS = tuple(
+_COINS = (
     "BTC ETH SOL XRP BNB DOGE ADA AVAX LINK DOT LTC BCH NEAR UNI APT ARB OP SUI INJ ATOM "
     "FIL AAVE TIA SEI RUNE IMX LDO FTM GRT ALGO MKR SNX CRV PEPE WIF BONK JUP PYTH ENA STRK "
-    "WLD ORDI GALA SAND AXS CHZ DYDX ZEC".split(" ")
+    "WLD ORDI GALA SAND AXS CHZ DYDX ZEC"
 )
 _FIRST_PRICES = {"BTC": 91_400.0, "ETH": 3_120.0, "SOL": 158.0, "BNB": 702.0, "XRP": 2.1}
 
@@ -169,9 +169,10 @@ def _check(symbols: int, bars: int, wanted: list[str], fine_ms: int, start_ms: i
 
 def _coins(rng: np.random.Generator, count: int, bar_ms: int) -> list[_Coin]:
     scale = np.sqrt(bar_ms / interval_ms("15m"))
+    known = _COINS.split()
     coins = []
     for i in range(count):
-        name = _COINS[i] if i < len(_COINS) else f"COIN{i + 1:04d}"
+        name = known[i] if i < len(known) else f"COIN{i + 1:04d}"
         price = _FIRST_PRICES.get(name, float(np.exp(rng.uniform(np.log(0.02), np.log(90)))))
         major = i < 5  # noqa: PLR2004 - the first five are liquid and calm
         sigma = (0.0024 + 0.0004 * i if major else rng.uniform(0.0038, 0.0068)) * scale
