@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     """Every setting of the product; each has a description, and a test fails when one has not."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ZION_", extra="forbid", frozen=True, validate_default=True, populate_by_name=True
+        env_prefix="ZION_",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        populate_by_name=True,
     )
 
     home: Path = Field(default=Path("var"), description="Folder for everything the product writes.")
@@ -48,12 +52,15 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:8010", description="Base address of the venue's REST interface."
     )
     ws_url: str = Field(
-        default="ws://127.0.0.1:8010", description="Base address of the venue's streams (without path)."
+        default="ws://127.0.0.1:8010",
+        description="Base address of the venue's streams (without path).",
     )
     interval: str = Field(default="15m", description="Interval the market layer watches.")
     profile: str = Field(default="default", description="Detector profile the market layer runs.")
     turnover_min_usdt: float = Field(
-        default=5_000_000.0, ge=0, description="Least turnover in 24 h for a coin to be watched, USDT."
+        default=5_000_000.0,
+        ge=0,
+        description="Least turnover in 24 h for a coin to be watched, USDT.",
     )
     listed_min_days: float = Field(
         default=30.0, ge=0, description="Least days since listing for a coin to be watched."
@@ -65,13 +72,18 @@ class Settings(BaseSettings):
         default=1000, ge=2, le=100_000, description="Bars kept in memory per symbol for charts."
     )
     warmup_bars: int = Field(
-        default=2000, ge=1, le=100_000, description="Bars replayed by a detector that starts from nothing."
+        default=2000,
+        ge=1,
+        le=100_000,
+        description="Bars replayed by a detector that starts from nothing.",
     )
     universe_refresh_s: float = Field(
         default=3600.0, gt=0, description="Seconds between two looks at the list of instruments."
     )
     grace_s: float = Field(
-        default=3.0, gt=0, description="Seconds a closing bar may lag its peers before REST is asked."
+        default=3.0,
+        gt=0,
+        description="Seconds a closing bar may lag its peers before REST is asked.",
     )
     settle_s: float = Field(
         default=10.0,
@@ -79,7 +91,9 @@ class Settings(BaseSettings):
         description="Seconds after a close from which a bar that REST does not know does not exist.",
     )
     silence_s: float = Field(
-        default=90.0, gt=0, description="Seconds without a message of a topic before it is asked for anew."
+        default=90.0,
+        gt=0,
+        description="Seconds without a message of a topic before it is asked for anew.",
     )
     snapshot_every_s: float = Field(
         default=60.0, gt=0, description="Seconds between two snapshots of the detector's state."
@@ -191,5 +205,7 @@ def _told(error: ValidationError, sources: Mapping[str, str]) -> DataError:
     return DataError(
         f"setting {field} = {first.get('input')!r} ({source}) cannot be used",
         why=str(first["msg"]),
-        hint=Settings.model_fields[field].description or "" if field in Settings.model_fields else "",
+        hint=Settings.model_fields[field].description or ""
+        if field in Settings.model_fields
+        else "",
     )

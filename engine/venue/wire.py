@@ -179,12 +179,25 @@ def encode_reply(
     op: str, *, success: bool, ret_msg: str, req_id: str | int | None, conn_id: str
 ) -> bytes:
     """Write an acknowledgement of the public linear stream (it always echoes a ``req_id``)."""
-    body = {"success": success, "ret_msg": ret_msg, "conn_id": conn_id, "req_id": req_id or "", "op": op}
+    body = {
+        "success": success,
+        "ret_msg": ret_msg,
+        "conn_id": conn_id,
+        "req_id": req_id or "",
+        "op": op,
+    }
     return _encoder.encode(body)
 
 
 def encode_kline(
-    topic: str, code: str, start: int, length_ms: int, values: Sequence[float], *, confirm: bool, ts: int
+    topic: str,
+    code: str,
+    start: int,
+    length_ms: int,
+    values: Sequence[float],
+    *,
+    confirm: bool,
+    ts: int,
 ) -> bytes:
     """Write one candle push; values are open, high, low, close, volume, turnover.
 

@@ -233,7 +233,9 @@ class Collator:
         for row in self._waiting:
             entry = self._rows[row]
             passed = self._watermark.get(entry.shard, 0) > self.minute
-            if entry.known_through < self.minute and (entry.ahead or (passed and not entry.dormant)):
+            if entry.known_through < self.minute and (
+                entry.ahead or (passed and not entry.dormant)
+            ):
                 out.append(row)
         return sorted(out)
 

@@ -43,7 +43,12 @@ class Scanner:
     """
 
     def __init__(
-        self, profile: Profile, interval_ms: int, *, window_bars: int = 1000, market_rows: int = 4096
+        self,
+        profile: Profile,
+        interval_ms: int,
+        *,
+        window_bars: int = 1000,
+        market_rows: int = 4096,
     ) -> None:
         self.profile = profile
         self.interval_ms = interval_ms
@@ -141,7 +146,11 @@ class Scanner:
         if count:
             self._out[:count] = np.zeros((), EVENT)
             for row, after, t, before in zip(
-                events["symbol_id"], events["phase_after"], events["t"], events["phase_before"], strict=True
+                events["symbol_id"],
+                events["phase_after"],
+                events["t"],
+                events["phase_before"],
+                strict=True,
             ):
                 if before != after:
                     self.since[row] = t
@@ -161,7 +170,9 @@ class Scanner:
     def market_table(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the kept facts: int64[m] open times, float64[m, 4] rows."""
         stamps = np.array(list(self._market), np.int64)
-        return stamps, np.array([tuple(r) for r in self._market.values()], np.float64).reshape(-1, 4)
+        return stamps, np.array([tuple(r) for r in self._market.values()], np.float64).reshape(
+            -1, 4
+        )
 
     def load_market(self, stamps: np.ndarray, table: np.ndarray) -> None:
         """Take facts from a snapshot."""

@@ -70,7 +70,10 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> int:
     parts = [snapshot.contexts[:n].tobytes(), snapshot.since[:n].astype(np.int64).tobytes()]
     for ts, values in windows:
         parts += [ts.astype(np.int64).tobytes(), np.ascontiguousarray(values, np.float64).tobytes()]
-    parts += [snapshot.market_ts.astype(np.int64).tobytes(), snapshot.market.astype(np.float64).tobytes()]
+    parts += [
+        snapshot.market_ts.astype(np.int64).tobytes(),
+        snapshot.market.astype(np.float64).tobytes(),
+    ]
     body = b"".join(parts)
     header = msgspec.json.encode(
         _Header(

@@ -128,6 +128,17 @@ class TopicOutcome:
 StreamItem = ClosedBar | Joined | Lost | Quiet | TopicOutcome
 
 
+@dataclass(frozen=True, slots=True)
+class StreamFigures:
+    """How a stream is doing."""
+
+    connections: int = 0
+    reconnects: int = 0
+    repeated: int = 0  # confirmed candles that came twice
+    malformed: int = 0
+    last_message_s: float = 0.0  # on the clock's monotonic scale; 0 = nothing yet
+
+
 class PublicStream(Protocol):
     """Closed candles, in order per connection, and the news of the connections themselves."""
 
@@ -145,6 +156,10 @@ class PublicStream(Protocol):
 
     def ticks(self) -> AsyncIterator[dict[str, Kline]]:
         """Yield the newest open candles by symbol, conflated: a slow reader skips."""
+        ...
+
+    def figures(self) -> StreamFigures:
+        """Return how the stream is doing."""
         ...
 
     async def close(self) -> None:

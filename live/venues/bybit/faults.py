@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import DataError
+from live.venues.bybit.replay import Replay
 
 Kind = Literal[
     "close",  # the server sends a close frame
@@ -20,6 +21,7 @@ Kind = Literal[
     "refuse",  # subscribing this symbol is refused, `count` times
     "turn_away",  # the next `count` connections are refused
     "rest",  # the next `count` requests fail with `status` (HTTP) or `code` (retCode)
+    "random",  # drawn by seed: `count` faults of the kind named in `draw`, spread over all bars
 ]
 _PER_SYMBOL = frozenset({"drop", "late", "duplicate", "malformed", "refuse"})
 _AT_A_BAR = frozenset({"close", "abort", "stall", "mute", "drop", "late", "duplicate", "malformed"})
@@ -39,12 +41,15 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int = 1
     status: int = 0
     code: int = 0
+    draw: str = ""
 
     def __post_init__(self) -> None:
         if self.kind in _PER_SYMBOL and not self.symbol:
             raise ValueError(f"a {self.kind} fault needs a symbol")
         if self.bars < 0 or self.count < 1:
-            raise ValueError(f"a {self.kind} fault cannot have bars {self.bars}, count {self.count}")
+            raise ValueError(
+                f"a {self.kind} fault cannot have bars {self.bars}, count {self.count}"
+            )
 
     @property
     def at_a_bar(self) -> bool:
@@ -67,6 +72,25 @@ def read_faults(raw: bytes) -> list[Fault]:
             return [msgspec.json.decode(raw, type=Fault)]
         except msgspec.DecodeError:
             raise DataError("the list of faults cannot be read", why=str(first)) from None
+
+
+def draw_faults(faults: Sequence[Fault], replay: Replay, seed: int) -> list[Fault]:
+    """Replace every ``random`` fault by as many drawn ones; the rest stays as it is."""
+    rng = np.random.default_rng(seed)
+    minutes = range(replay.first, replay.last + 1, replay.interval_ms)
+    out: list[Fault] = []
+    for fault in faults:
+        if fault.kind != "random":
+            out.append(fault)
+            continue
+        amounts = {f"{fault.draw}s": fault.count}
+        if fault.draw not in {"disconnect", "drop", "late", "duplicate"}:
+            raise DataError(
+                f"a random fault cannot draw {fault.draw!r}",
+                hint="disconnect, drop, late or duplicate",
+            )
+        out += plan_faults(rng, list(replay.bars), minutes, **amounts)
+    return out
 
 
 def plan_faults(

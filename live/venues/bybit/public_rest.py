@@ -188,7 +188,9 @@ class BybitPublicRest:
         except (RequestException, OSError) as error:
             return Failed(f"{type(error).__name__}: {error}")
         except (ValueError, AttributeError, KeyError, TypeError) as error:
-            return Failed(f"an answer that is no reply of the venue: {type(error).__name__}: {error}")
+            return Failed(
+                f"an answer that is no reply of the venue: {type(error).__name__}: {error}"
+            )
         result = reply.get("result") if isinstance(reply, dict) else None
         venue_ms = reply.get("time") if isinstance(reply, dict) else None
         if not isinstance(result, dict) or not isinstance(venue_ms, int):

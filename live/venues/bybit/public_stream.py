@@ -8,7 +8,7 @@ for their reader (nothing is lost while connected); open candles are conflated.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from engine.venue.wire import Kline
 from live.clock import Clock
 from live.venues.bybit.budget import WindowBudget
 from live.venues.bybit.shard import Shard, ShardOptions
-from live.venues.port import StreamItem
+from live.venues.port import StreamFigures, StreamItem
 
 CONNECTIONS_PER_5_MIN = 400  # of the 500 the venue allows an address
 
@@ -26,7 +26,7 @@ CONNECTIONS_PER_5_MIN = 400  # of the 500 the venue allows an address
 class StreamOptions:
     """How many topics share a connection, and how much may wait for the reader."""
 
-    shard: ShardOptions = ShardOptions()
+    shard: ShardOptions = field(default_factory=ShardOptions)
     symbols_per_connection: int = 250
     chars_per_connection: int = wire.SUBSCRIBE_CHARS_MAX
     items_waiting_max: int = 20_000
@@ -73,7 +73,7 @@ class BybitPublicStream:
         self._ticks: dict[str, Kline] = {}
         self._ticked = asyncio.Event()
         self._started = False
-        self.ended_reconnects = 0
+        self._ended_reconnects = 0
 
     # ------------------------------------------------------------------ the port
 
@@ -128,15 +128,16 @@ class BybitPublicStream:
 
     # ------------------------------------------------------------------ figures
 
-    @property
-    def connections(self) -> int:
-        """Connections that are up."""
-        return sum(shard.connected for shard in self._shards.values())
-
-    @property
-    def reconnects(self) -> int:
-        """Times a connection had to be opened again."""
-        return self.ended_reconnects + sum(s.counters.reconnects for s in self._shards.values())
+    def figures(self) -> StreamFigures:
+        """Return how the stream is doing."""
+        shards = list(self._shards.values())
+        return StreamFigures(
+            connections=sum(s.connected for s in shards),
+            reconnects=self._ended_reconnects + sum(s.counters.reconnects for s in shards),
+            repeated=sum(s.counters.repeated for s in shards),
+            malformed=sum(s.counters.malformed for s in shards),
+            last_message_s=max((s.last_message_s for s in shards), default=0.0),
+        )
 
     def counters(self) -> dict[str, int]:
         """Sum the counters of all connections."""
@@ -145,10 +146,6 @@ class BybitPublicStream:
             for name, value in shard.counters.as_dict().items():
                 total[name] = total.get(name, 0) + value
         return total
-
-    def last_message_s(self) -> float:
-        """Return when the last message came, on the clock's monotonic scale; 0 = never."""
-        return max((s.last_message_s for s in self._shards.values()), default=0.0)
 
     # ------------------------------------------------------------------ what the shards call
 
@@ -198,8 +195,7 @@ class BybitPublicStream:
 
     def _end(self, number: int) -> None:
         shard = self._shards.pop(number)
-        self.ended_reconnects += shard.counters.reconnects
+        self._ended_reconnects += shard.counters.reconnects
         task = self._tasks.pop(number, None)
         if task is not None:
             task.cancel()
-

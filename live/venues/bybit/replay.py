@@ -60,6 +60,10 @@ class Replay:
         """How many bars long the replay is, holes included."""
         return (self.last - self.first) // self.interval_ms + 1
 
+    def default_start(self) -> int:
+        """Return a moment with a past and a future: 1,500 bars in, or half way if that is earlier."""
+        return self.first + min(1500, self.minutes // 2) * self.interval_ms
+
     def values(self, symbol: str, index: int) -> tuple[float, float, float, float, float, float]:
         """Return a bar's open, high, low, close, volume, turnover."""
         o, h, lo, c, v, t = self._arrays[symbol][1]
@@ -102,19 +106,22 @@ class Replay:
         stamps = self._arrays[symbol][0]
         if at >= len(stamps) or stamps[at] != start:
             return None
-        return OpenBar(start, partial(self.values(symbol, at), (clock_ms - start) / self.interval_ms))
+        return OpenBar(
+            start, partial(self.values(symbol, at), (clock_ms - start) / self.interval_ms)
+        )
 
     def launch_ms(self, symbol: str) -> int:
         """Return when the symbol claims to have been listed."""
         return int(self._arrays[symbol][0][0]) - _LISTED_BEFORE_MS
 
-    def last_price(self, symbol: str, clock_ms: int) -> float | None:
-        """Return the price of the last trade, None before the first bar."""
+    def last_price(self, symbol: str, clock_ms: int) -> float:
+        """Return the price of the last trade; before the first bar, the price it will open at."""
         now = self.open_bar(symbol, clock_ms)
         if now is not None:
             return now.values[3]
         n = self.closed(symbol, clock_ms)
-        return float(self._arrays[symbol][1][3][n - 1]) if n else None
+        columns = self._arrays[symbol][1]
+        return float(columns[3][n - 1]) if n else float(columns[0][0])
 
     def day(self, symbol: str, clock_ms: int) -> dict[str, float]:
         """Return the figures of the last 24 hours' closed bars; empty without any."""

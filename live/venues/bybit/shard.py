@@ -152,7 +152,8 @@ class Shard:
                 self.counters.failed_connects += 1
                 await self._back_off()
                 continue
-            session = _Session(socket, pong_s=self._clock.monotonic_s())
+            began_s = self._clock.monotonic_s()
+            session = _Session(socket, pong_s=began_s)
             reason = "cancelled"
             try:
                 reason = await self._live(session)
@@ -160,6 +161,8 @@ class Shard:
                 self.connected = False
                 socket.transport.abort()  # a half-open socket would hold a polite close for long
             self.counters.reconnects += 1
+            if self._clock.monotonic_s() - began_s > self._options.backoff_max_s:
+                self._attempt = 0  # it stood long enough: no reason to be slow
             await self._sink.put(Lost(self.number, tuple(sorted(session.joined)), reason))
             await self._back_off()
 

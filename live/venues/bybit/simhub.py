@@ -119,7 +119,9 @@ class Hub:
             request = wire.decode_request(raw)
         except wire.WireError:
             await connection.send(
-                wire.encode_reply("", success=False, ret_msg="Request not authorized", req_id="", conn_id=conn_id)
+                wire.encode_reply(
+                    "", success=False, ret_msg="Request not authorized", req_id="", conn_id=conn_id
+                )
             )
             return
         success, text = True, ""
@@ -201,7 +203,9 @@ class Hub:
         for symbol, frame in extra:
             await self._broadcast({symbol: frame})
 
-    def _spoil(self, fault: Fault, minute: int, frames: dict[str, bytes]) -> list[tuple[str, bytes]]:
+    def _spoil(
+        self, fault: Fault, minute: int, frames: dict[str, bytes]
+    ) -> list[tuple[str, bytes]]:
         frame = frames.get(fault.symbol)
         if frame is None:
             return []
@@ -241,7 +245,9 @@ class Hub:
     ) -> bytes:
         topic = f"kline.{self.code}.{symbol}"
         length_ms = self.replay.interval_ms
-        return wire.encode_kline(topic, self.code, minute, length_ms, values, confirm=confirm, ts=ts)
+        return wire.encode_kline(
+            topic, self.code, minute, length_ms, values, confirm=confirm, ts=ts
+        )
 
     async def _broadcast(self, frames: dict[str, bytes]) -> None:
         for connection in list(self.connections.values()):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isnan
 from typing import Any
 from urllib.parse import quote
 
@@ -64,7 +65,7 @@ def kline(replay: Replay, interval: str, query: Mapping[str, str], clock_ms: int
     rows = []
     now = replay.open_bar(symbol, clock_ms)
     if now is not None and start <= now.start <= end:
-        rows.append([str(now.start), *("0" if v != v else number(v) for v in now.values)])
+        rows.append([str(now.start), *("0" if isnan(v) else number(v) for v in now.values)])
     room = limit - len(rows)
     rows += wire.kline_rows(stamps, columns, max(first, stop - room), max(first, stop))
     return {"symbol": symbol, "category": "linear", "list": rows}
@@ -102,7 +103,7 @@ def instruments(replay: Replay, _interval: str, query: Mapping[str, str], clock_
 
 
 def _instrument(replay: Replay, symbol: str, index: int, clock_ms: int) -> dict[str, Any]:
-    price = replay.last_price(symbol, clock_ms) or replay.values(symbol, 0)[0]
+    price = replay.last_price(symbol, clock_ms)
     tick = _tick(price)
     return {
         "symbol": symbol,
@@ -139,15 +140,12 @@ def _instrument(replay: Replay, symbol: str, index: int, clock_ms: int) -> dict[
 
 
 def tickers(replay: Replay, _interval: str, query: Mapping[str, str], clock_ms: int) -> Any:
-    """/v5/market/tickers: all symbols that have traded, or the one asked for."""
+    """/v5/market/tickers: all symbols, or the one asked for."""
     wanted = query.get("symbol", "")
     if query.get("category") != "linear" or (wanted and wanted not in replay.bars):
         return Refusal(10001, "params error: category or symbol invalid")
-    rows = []
-    for symbol in [wanted] if wanted else replay.bars:
-        price = replay.last_price(symbol, clock_ms)
-        if price is not None:
-            rows.append(_ticker(replay, symbol, price, clock_ms))
+    names = [wanted] if wanted else list(replay.bars)
+    rows = [_ticker(replay, s, replay.last_price(s, clock_ms), clock_ms) for s in names]
     return {"category": "linear", "list": rows}
 
 

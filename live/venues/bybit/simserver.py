@@ -76,6 +76,8 @@ class SimServer:
         Where the replay's clock begins; all bars closed by then are history. Default: the first bar.
     updates : int
         Pushes of an open candle per bar.
+    paused : bool
+        Stand still until `resume`.
     """
 
     def __init__(
@@ -87,11 +89,13 @@ class SimServer:
         speed: Speed = "hold",
         start_ms: int | None = None,
         updates: int = 1,
+        paused: bool = False,
     ) -> None:
         start = replay.first if start_ms is None else start_ms
         self.replay = replay
         self.interval = interval
-        self.speed: Speed = speed
+        self.speed: Speed = "hold" if paused else speed
+        self._resumed: Speed = speed
         self.minute = start - start % replay.interval_ms  # the candle that is open
         self.clock_ms = self.minute
         self.updates = updates
@@ -164,6 +168,16 @@ class SimServer:
         """Change the speed at once."""
         self.speed = speed
         self._speed_changed.set()
+
+    def pause(self) -> None:
+        """Stand still until `resume`."""
+        if self.speed != "hold":
+            self._resumed = self.speed
+        self.set_speed("hold")
+
+    def resume(self) -> None:
+        """Go on at the speed before the pause."""
+        self.set_speed(self._resumed)
 
     def add_faults(self, faults: list[Fault]) -> None:
         """Arm faults of stream and requests."""
@@ -238,7 +252,9 @@ class SimServer:
             if "step" in wish:
                 await self.advance(int(wish["step"]))
         except (msgspec.DecodeError, ValueError, TypeError, DataError) as error:
-            return _json({"error": str(error), "hint": "{to: ms} | {step: bars} | {speed: N|max|hold}"}, 400)
+            return _json(
+                {"error": str(error), "hint": "{to: ms} | {step: bars} | {speed: N|max|hold}"}, 400
+            )
         return _json(self.state())
 
     async def _sim_faults(self, request: Request) -> Response:
@@ -262,7 +278,9 @@ class SimServer:
         except OSError as error:
             self._socket.close()
             raise DataError(
-                f"port {port} cannot be used", why=error.strerror or "", hint="--port 0 takes a free one"
+                f"port {port} cannot be used",
+                why=error.strerror or "",
+                hint="--port 0 takes a free one",
             ) from error
         config = uvicorn.Config(
             self.app(),
