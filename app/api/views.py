@@ -18,6 +18,7 @@ DAY_MS = 86_400_000
 CARDS_PER_PHASE = 6
 MOVES = 8
 SPARK = 48
+_RAIL_ABOVE = 0.35  # of the range, shown over the level
 MARKET_PHASES = tuple(Phase(n) for n in range(1, 7))
 
 
@@ -41,6 +42,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     level_score: float | None
     distance_atr: float | None
     last_event: str | None
+    missing: str | None  # phase 4: the first rule not met
     reject: tuple[str, ...]
     spark: tuple[float, ...]
 
@@ -206,9 +208,11 @@ def _positive(value: object) -> float | None:
 def card(row: Any, params: DetectorParams, last: Move | None = None) -> Card:
     """Return a board row as a card; ``last`` is the coin's newest event."""
     quiet = getattr(row, "bars_since_low", None)
+    phase = _phase_of(row.phase)
+    rules = base_checks(row, params) if phase == Phase.BASE else ()
     return Card(
         symbol=row.symbol,
-        phase=_phase_of(row.phase),
+        phase=phase,
         since=row.since,
         close=_finite(row.close),
         change_24h=_finite(row.change_24h),
@@ -224,6 +228,7 @@ def card(row: Any, params: DetectorParams, last: Move | None = None) -> Card:
         level_score=_finite(row.level_score),
         distance_atr=_finite(row.distance_atr),
         last_event=row.last_event,
+        missing=next((c.name for c in rules if c.passed is False), None),
         reject=last.reject if last is not None and last.kind == "REJECTED" else (),
         spark=tuple(row.closes[-SPARK:]),
     )
@@ -530,12 +535,12 @@ def variants(facts: Mapping[str, Any]) -> tuple[Variant, ...]:
     known = [x for x in prices if x is not None]
     if level is None or not known:
         return ()
-    lo = min([floor or level, *known])
-    hi = max([level, *known])
+    lo = floor if floor is not None and floor < level else min(known)
+    hi = level + _RAIL_ABOVE * (level - lo)  # what lies beyond stands at the rail's end
     chosen = int(facts.get("level_kind") or 0)
     return tuple(
         Variant(
-            kind=LevelKind(i).name, price=x, place=(x - lo) / (hi - lo) if hi > lo else 1.0,
+            kind=LevelKind(i).name, price=x, place=min(1.0, max(0.0, (x - lo) / (hi - lo))) if hi > lo else 1.0,
             distance_atr=(x - level) / batr if batr else None, chosen=i == chosen,
         )
         for i, x in enumerate(prices) if x is not None

@@ -133,6 +133,11 @@ def clock_s(ms: int) -> str:
     return f"{moment(ms):%H:%M:%S}"
 
 
+def day(ms: int) -> str:
+    """Return the day, UTC: ``21 Nov``."""
+    return f"{moment(ms):%-d %b}"
+
+
 def day_clock(ms: int) -> str:
     """Return day and time, UTC: ``21 Nov 17:15``."""
     return f"{moment(ms):%-d %b %H:%M}"

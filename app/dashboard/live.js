@@ -32,9 +32,9 @@ const create = () => {
     node.textContent = text;
     const now = parseFloat(text.replaceAll(",", ""));
     if (node.classList.contains("px") && before !== now && !Number.isNaN(before)) {
-      node.classList.remove("tick", "up", "down");
+      node.classList.remove("rose", "fell");
       void node.offsetWidth; // restart the tint
-      node.classList.add("tick", now > before ? "up" : "down");
+      node.classList.add(now > before ? "rose" : "fell");
     }
   };
   const paint = () => {

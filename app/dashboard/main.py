@@ -15,10 +15,10 @@ from app.dashboard.faces import coin, market
 _HERE = Path(__file__).resolve().parent
 _STALE_S = 3.0
 _STATES = {
-    "starting": ("Market layer starting", "warn"),
-    "live": ("Market layer running", "up"),
-    "degraded": ("Market layer degraded", "warn"),
-    "stopped": ("Market layer stopped", "down"),
+    "starting": ("Market starting", "warn"),
+    "live": ("Market running", "up"),
+    "degraded": ("Market degraded", "warn"),
+    "stopped": ("Market stopped", "down"),
 }
 
 
@@ -32,7 +32,8 @@ def strip_texts(status: Status) -> dict[str, str]:
         "status.state": state,
         "status.tone": "warn" if old and tone == "up" else tone,
         "status.age": "" if age is None else f"Data {f.number(age, 1)} s old{': stale' if old else ''}",
-        "status.clock": f"{f.day_clock(status.now)[:-6]} {f.clock_s(status.now)} UTC",
+        "status.day": f.day(status.now) if status.now else "",
+        "status.clock": f.clock_s(status.now) if status.now else f.DASH,
     }
 
 
@@ -72,6 +73,7 @@ def run() -> None:
                 state=told["status.state"],
                 tone=told["status.tone"],
                 age=told["status.age"],
+                day=told["status.day"],
                 clock=told["status.clock"],
             )
         )

@@ -40,7 +40,7 @@ def head(title: Text, answer: Text, right: Text = "") -> Markup:
 
 
 def status_strip(
-    *, mode: str, tooltip: str, note: str, state: str, tone: str, age: str, clock: str
+    *, mode: str, tooltip: str, note: str, state: str, tone: str, age: str, day: str, clock: str
 ) -> Markup:
     """Return the strip that never leaves the screen; its words are patched by topic ``status``."""
     css = mode.lower() if mode.isalnum() else "sim"
@@ -51,7 +51,8 @@ def status_strip(
         '<span><i class="dot {4}" data-tone="status.tone"></i>{5}</span>{6}{7}</div>'
     ).format(
         css, mode, tooltip, live("status.note", note, "opt"), tone,
-        live("status.state", state), live("status.age", age, "opt"), live("status.clock", clock),
+        live("status.state", state), live("status.age", age, "opt"),
+        Markup('<span><span class="opt">{} </span>{} UTC</span>').format(live("status.day", day), live("status.clock", clock)),
     )  # fmt: skip
 
 

@@ -76,6 +76,16 @@ def short(symbol: str) -> str:
     return symbol.removesuffix("USDT") or symbol
 
 
+# What an empty column says: what would fill it.
+EMPTY_COLUMN: Mapping[int, str] = {
+    2: "No coin falls hard enough.",
+    3: "No fall has paused.",
+    4: "No base forms.",
+    5: "No coin waits for a breakout.",
+    6: "No fresh breakout.",
+}
+
+
 # ---------------------------------------------------------------- why
 
 
@@ -184,14 +194,28 @@ def card_fact(card: Card) -> str:
 def _quiet(card: Card) -> str:
     if card.quiet_bars is None:
         return f"{_fall(card.drop)} · {f.number(card.z, 1)} σ"
+    if card.quiet_bars >= card.quiet_min:
+        return "low holds, still volatile"
     return f"{card.quiet_bars} of {card.quiet_min} bars"
 
 
+_MISSING: Mapping[str, str] = {
+    "height": "range too flat",
+    "share": "range too high",
+    "drift": "drifts too much",
+    "efficiency": "still trends",
+    "score": "level too weak",
+}
+
+
 def _base(card: Card) -> str:
-    if card.nb is not None and card.nb < card.base_min and card.level is None:
-        return f"{card.nb} of {card.base_min} bars"
     if card.level is None:
-        return "no level yet"
+        short = card.nb is not None and card.nb < card.base_min
+        return f"{card.nb} of {card.base_min} bars" if short else "no level yet"
+    if card.missing is not None and card.missing in _MISSING:
+        return f"score {f.number(card.level_score)} · {_MISSING[card.missing]}"
+    if card.missing == "length":
+        return f"score {f.number(card.level_score)} · {card.nb} of {card.base_min} bars"
     return f"score {f.number(card.level_score)}"
 
 
@@ -237,8 +261,7 @@ def board_sentence(market: Market) -> str:
         return f"No coin is armed. {_coins(now[4])} {form} a base."
     falling = now[2] + now[3]
     if falling:
-        fell = "fell" if falling > 1 else "fell"
-        return f"No base stands. {_coins(falling)} {fell} and may settle."
+        return f"No base stands. {_coins(falling)} fell and may settle."
     return f"All {market.eligible:,} coins are quiet: no dump in sight."
 
 
@@ -282,6 +305,8 @@ def coin_sentence(coin: Coin) -> str:
             return "A base forms; no ceiling has earned a level yet."
         return f"A base forms; not yet met: {missing[0]}." if missing else "A base forms; it may arm at any close."
     if card.phase == 3:
+        if card.quiet_bars is not None and card.quiet_bars >= card.quiet_min:
+            return "The low holds, but the bars are still too wild for a base."
         return f"The fall has paused: {_quiet(card)} without a new low."
     if card.phase == 2:
         return f"Falling: {_fall(card.drop)} from its high. Lower lows start the count anew."

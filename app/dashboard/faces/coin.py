@@ -40,7 +40,7 @@ def _event(move: Move, interval_ms: int, css: str) -> Markup:
 
 
 def _story(coin: Coin) -> Markup:
-    shown = coin.story[:12]
+    shown = coin.story[:10]
     if not shown:
         return p.empty(f"Nothing yet. The first dump of {words.short(coin.symbol)} starts its story.")
     last = len(shown) - 1
@@ -52,7 +52,7 @@ def _check(check: Check) -> Markup:
     sign, tone, said = {
         True: ("✓", "up", "met"),
         False: ("✕", "down", "not met"),
-        None: ("·", "muted", "not judged yet"),
+        None: ("○", "muted", "not judged yet"),
     }[check.passed]
     return Markup('<span class="{}" title="{}">{}</span><span>{}</span><b>{}</b><em>{}</em>').format(
         tone, said, sign, words.CHECKS[check.name][0], words.check_value(check), words.check_limit(check)

@@ -42,6 +42,8 @@ def _column(market: Market, phase: int) -> Markup:
     rest = len(market.order[phase]) - len(cards)
     more = Markup('<div class="more">{} more</div>').format(rest) if rest > 0 else p.NOTHING
     name = p.phase(phase, words.phase_name(phase), "colname")
+    if not cards:
+        return Markup('<div class="none">{}</div>').format(words.EMPTY_COLUMN[phase])
     return p.join((name, *(_card(card, market.as_of) for card in cards), more))
 
 
