@@ -575,6 +575,11 @@ def _setup(moves: Sequence[Move]) -> Sequence[Move]:
     return moves[starts[-1] :] if starts else moves
 
 
+def ascending(bars: Iterable[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    """Return candles in ascending order, the newer of two with the same time: what a chart can draw."""
+    return tuple(tuple(bar) for _, bar in sorted({int(bar[0]): bar for bar in bars}.items()))
+
+
 def coin(view: Any, params: DetectorParams, *, as_of: int, interval_ms: int) -> Coin:
     """Return a coin's page.
 
@@ -589,8 +594,9 @@ def coin(view: Any, params: DetectorParams, *, as_of: int, interval_ms: int) -> 
     row, zone = view.row, view.zones
     tick = getattr(row, "tick", "") or ""
     moves = [move(e, tick) for e in view.events]
-    first = int(view.bars[0][0]) if view.bars else as_of
-    end = int(view.bars[-1][0]) + interval_ms if view.bars else as_of
+    bars = ascending(view.bars)
+    first = int(bars[0][0]) if bars else as_of
+    end = int(bars[-1][0]) + interval_ms if bars else as_of
     zones, lines = drawings(moves, zone, row, first_ms=first, end_ms=end)
     setup = _setup(moves)
     judged = _newest(setup, lambda m: m.kind in {"BREAKOUT", "REJECTED"})
@@ -614,7 +620,7 @@ def coin(view: Any, params: DetectorParams, *, as_of: int, interval_ms: int) -> 
         interval_ms=interval_ms,
         profile=view.profile,
         card=card(row, params, moves[-1] if moves else None),
-        bars=tuple(tuple(b) for b in view.bars),
+        bars=bars,
         ribbon=ribbon(
             moves, first, end, phase,
             calm_ms=params.stabilization.calm_bars * interval_ms, trough_t=zone.trough_t,

@@ -35,7 +35,7 @@ def quiet(text: Text) -> Markup:
 def head(title: Text, answer: Text, right: Text = "") -> Markup:
     """Return a page's title, the sentence that answers its question, and what stands at the right."""
     return Markup(
-        '<header class="head"><div><h1>{}</h1><p class="answer">{}</p></div><div class="right">{}</div></header>'
+        '<header class="head"><div><h1>{}</h1><div class="answer">{}</div></div><div class="right">{}</div></header>'
     ).format(title, answer, right)
 
 
