@@ -101,7 +101,8 @@ class Bars:
         turnover = None
         if "turnover" in frame.columns:
             turnover = frame["turnover"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        return cls.from_arrays(*(frame[c].to_numpy() for c in COLUMNS[:-1]), turnover)
+        ts, o, h, lo, c, v = (frame[name].to_numpy() for name in COLUMNS[:-1])
+        return cls.from_arrays(ts, o, h, lo, c, v, turnover)
 
     def frame(self) -> pl.DataFrame:
         """Return a polars frame over the same memory."""

@@ -2,10 +2,8 @@
 
 import importlib
 import sys
-from typing import Any
 
 import click
-import typer.main
 
 from engine.errors import ZionError
 
@@ -25,26 +23,16 @@ EXAMPLE = "Example:  zion demo        then open the printed address"
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called, so that --help stays instant."""
+    """The table of commands; they are imported when they are called, so --help stays instant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the command names in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: Any = typer.main.get_command(module.app)
-        command.name = cmd_name
-        return command
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the table without importing any command."""
-        rows = [(name, line) for name, (_, line) in COMMANDS.items()]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 @click.group(
@@ -53,34 +41,34 @@ class LazyGroup(click.Group):
     epilog=EXAMPLE,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("--verbose", is_flag=True, help="Show the trace behind an error.")
 @click.version_option(package_name="zion-core", prog_name="zion")
-@click.pass_context
-def cli(ctx: click.Context, verbose: bool) -> None:  # noqa: FBT001 - click passes it by name
-    """Hold the options that every command shares."""
-    ctx.obj = {"verbose": verbose}
+@click.option("--verbose", is_flag=True, help="Show the trace behind an error (anywhere).")
+def cli(verbose: bool) -> None:  # noqa: FBT001 - click passes it by name
+    """Show the table; the commands themselves are called by `main`."""
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command and leave with its exit code (contracts: 0, 1, 2, 3, 4)."""
-    arguments = sys.argv[1:] if argv is None else argv
+    """Run one command and leave with its exit code (0 ok, 1 failure, 2 usage, 3 data, 4 promise)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verbose = "--verbose" in arguments
+    arguments = [a for a in arguments if a != "--verbose"]
     try:
-        code = cli.main(args=arguments, prog_name="zion", standalone_mode=False)
+        if arguments and arguments[0] in COMMANDS:
+            module = importlib.import_module(COMMANDS[arguments[0]][0])
+            module.app(args=arguments[1:], prog_name=f"zion {arguments[0]}")
+        else:
+            cli(args=arguments or ["--help"], prog_name="zion")
     except ZionError as error:
-        if "--verbose" in arguments:
+        if verbose:
             raise
-        code = _tell(error.what, error.why, error.hint, error.exit_code)
-    except click.exceptions.Abort:
-        code = _tell("stopped", "", "", 1)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        sys.exit(_tell(error.what, error.why, error.hint, error.exit_code))
+    except KeyboardInterrupt:
+        sys.exit(_tell("stopped", "", "", 1))
     except OSError as error:
-        if "--verbose" in arguments:
+        if verbose:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        code = _tell(f"{error.strerror or error}{where}", "", "add --verbose for the trace", 1)
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(_tell(f"{error.strerror or error}{where}", "", "--verbose shows the trace", 1))
 
 
 def _tell(what: str, why: str, hint: str, code: int) -> int:

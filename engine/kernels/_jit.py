@@ -7,7 +7,7 @@ a stale copy of the caller would run. So the cache folder carries the hash of th
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -34,8 +34,9 @@ def _cache_root() -> Path:
 
 
 # numba.config reads NUMBA_CACHE_DIR itself; where it is set, it wins.
-if not numba.config.CACHE_DIR:
-    numba.config.CACHE_DIR = str(_cache_root() / source_hash())
+_config: Any = numba.config
+if not _config.CACHE_DIR:
+    _config.CACHE_DIR = str(_cache_root() / source_hash())
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
