@@ -41,6 +41,7 @@ from engine.bars import INTERVAL_MS, Bars, interval_ms
 from engine.errors import DataError, UsageError
 
 HEAD_NAME = "data.parquet"
+CODECS = ("none", "lz4", "zstd")
 _NAMES_SHOWN = 8
 
 
@@ -89,6 +90,8 @@ class Lake:
         A folder for mapped columns (never inside a read-only lake); None reads the files each time.
     codec : str
         Compression of files written: "none" (fastest to read, the default), "lz4" or "zstd".
+    durable : bool
+        Writes survive a power cut; False for what can be made again.
 
     Attributes
     ----------
@@ -97,10 +100,18 @@ class Lake:
     """
 
     def __init__(
-        self, path: Path | str, *, cache: Path | str | None = None, codec: str = "none"
+        self,
+        path: Path | str,
+        *,
+        cache: Path | str | None = None,
+        codec: str = "none",
+        durable: bool = True,
     ) -> None:
         self.path = Path(path)
+        if codec not in CODECS:
+            raise UsageError(f"unknown codec {codec!r}", hint=f"one of {', '.join(CODECS)}")
         self.codec = codec
+        self.durable = durable
         self.skips: dict[tuple[str, str, str], Skips] = {}
         self._prefix = str(self.path.absolute())
         self._cache = ColumnCache(Path(cache)) if cache is not None else None
@@ -148,12 +159,16 @@ class Lake:
         self, venue: str | None = None, interval: str | None = None
     ) -> list[tuple[str, str, str]]:
         """Return (venue, interval, symbol) of every series, or of those asked for."""
-        return [
+        found = [
             (v, i, s)
             for v in ([venue] if venue else self.venues())
-            for i in ([interval] if interval else self.intervals(v))
+            for i in self.intervals(v)
+            if interval in (None, i)
             for s in self.symbols(v, i)
         ]
+        if interval is not None and not found:
+            raise self._no_interval(interval, venue)
+        return found
 
     def info(self, venue: str, interval: str, symbol: str) -> SeriesInfo:
         """Return bars, range and size of a series, from footers; problems are told, not raised."""
@@ -319,7 +334,9 @@ class Lake:
                 ):
                     fresh, _ = merge([read_columns(path, BAR_SCHEMA, labels), fresh])
                 meta = {**labels, "schema": "1", "seq": str(seq)}
-                write_atomic(path, parquet_bytes(table_of(fresh), meta, self.codec))
+                write_atomic(
+                    path, parquet_bytes(table_of(fresh), meta, self.codec), durable=self.durable
+                )
         return len(table)
 
     def compact(self, venue: str, interval: str, symbol: str) -> int:
@@ -350,7 +367,9 @@ class Lake:
             columns = [pa.array(block[0].view(np.int64)), pa.array(block[1])]
             table = pa.Table.from_arrays(columns, schema=FUNDING_SCHEMA)
             meta = {**labels, "schema": "1"}
-            write_atomic(folder / HEAD_NAME, parquet_bytes(table, meta, self.codec))
+            write_atomic(
+                folder / HEAD_NAME, parquet_bytes(table, meta, self.codec), durable=self.durable
+            )
             for path in _parquet_files(folder):
                 if path.name != HEAD_NAME:
                     path.unlink()
@@ -359,7 +378,9 @@ class Lake:
     def _write_head(self, folder: Path, labels: Mapping[str, str], table: pa.Table) -> None:
         seq = self._next_seq(folder, labels, tolerant=True)
         meta = {**labels, "schema": "1", "seq": str(seq), "head": "1"}
-        write_atomic(folder / HEAD_NAME, parquet_bytes(table, meta, self.codec))
+        write_atomic(
+            folder / HEAD_NAME, parquet_bytes(table, meta, self.codec), durable=self.durable
+        )
         for path in _parquet_files(folder):
             if path.name != HEAD_NAME:
                 path.unlink()
@@ -408,6 +429,10 @@ class Lake:
         if not path.is_dir():
             raise _unknown("interval", interval, self.intervals(venue), f"for {venue}")
         return path
+
+    def _no_interval(self, interval: str, venue: str | None) -> DataError:
+        every = {i for v in ([venue] if venue else self.venues()) for i in self.intervals(v)}
+        return _unknown("interval", interval, sorted(every), f"in {self.path}")
 
     def _no_symbol(self, venue: str, interval: str, symbol: str) -> DataError:
         return _unknown("symbol", symbol, self.symbols(venue, interval), f"at {venue} {interval}")

@@ -1,7 +1,7 @@
 """Closed live bars into the lake: buffered, flushed atomically to the monthly tail.
 
-One recorder serves all symbols of a venue and interval. Bars are kept until a flush; a crash loses at
-most what is in the buffer, and that is what the REST backfill fetches again.
+One recorder serves all symbols of a venue and interval. Bars are kept until a flush; a crash loses
+at most what is in the buffer, and that is what the REST backfill fetches again.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from engine.errors import DataError
 
 
 class ClosedBar(NamedTuple):
-    """One confirmed bar; prices in quote units, `ts` UTC ms of its open, turnover NaN if unknown."""
+    """One confirmed bar; `ts` is UTC ms of its open, turnover NaN where unknown."""
 
     ts: int
     open: float

@@ -324,8 +324,9 @@ def _bars(
     close = prices[:, -1].copy()
     silent = np.zeros(count, bool)
     if coin.thin:
-        silent = rng.random(count) < 0.012  # noqa: PLR2004
-        silent[0] = False
+        # Whole main bars, so that every interval has some.
+        silent = np.repeat(rng.random(plan.bars) < 0.012, ratio)  # noqa: PLR2004
+        silent[:ratio] = False
         close = close[np.maximum.accumulate(np.where(silent, 0, np.arange(count)))]
     open_ = np.concatenate(([prices[0, 0]], close[:-1]))
     high = np.maximum(np.maximum(prices.max(axis=1), open_), close)
@@ -480,5 +481,6 @@ def write_market(lake: Lake, market: Market, venue: str = VENUE) -> int:
     folder = lake.path / "truth" / f"venue={venue}"
     labels = {"venue": venue, "interval": market.interval, "schema": "1"}
     for name, frame in (("episodes", market.truth), ("gaps", market.gaps)):
-        write_atomic(folder / f"{name}.parquet", parquet_bytes(frame.to_arrow(), labels, "lz4"))
+        content = parquet_bytes(frame.to_arrow(), labels, "lz4")
+        write_atomic(folder / f"{name}.parquet", content, durable=lake.durable)
     return written
