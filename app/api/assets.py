@@ -55,7 +55,7 @@ def url(name: str) -> str:
 
 
 def serve(request: Request) -> Response:
-    """Answer ``/assets/{name}``: the bytes for ever, or 404 for a name (or a hash) that is not ours."""
+    """Answer ``/assets/{name}``: the bytes for ever, or 404 for a name that is not ours."""
     wanted = request.path_params["name"]
     for asset in _assets().values():
         if asset.name == wanted:

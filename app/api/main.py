@@ -60,10 +60,10 @@ def create_app(
 
     app = FastAPI(
         title="Zion Core",
-        summary="The market by phase: which coin fell, formed a base, is armed, broke out; and why.",
+        summary="The market by phase: which coin fell, formed a base, is armed, broke out; why.",
         version="1",
         lifespan=lifespan,
-        docs_url=None,  # the interactive page loads its script from another host; /openapi.json stays
+        docs_url=None,  # the interactive pages load scripts from another host; /openapi.json stays
         redoc_url=None,
     )
     app.state.queries, app.state.hub = queries, hub
@@ -100,29 +100,45 @@ def _add_health(app: FastAPI, queries: Queries) -> None:
 def _add_market(app: FastAPI, queries: Queries) -> None:
     prefix = "/api/v1/market"
 
-    @app.get(f"{prefix}/board", tags=["market"], summary="Every coin by phase, the funnel, the last moves")
+    @app.get(
+        f"{prefix}/board",
+        tags=["market"],
+        summary="Every coin by phase, the funnel, the last moves",
+    )
     def board() -> Response:
         return _json(queries.market())
 
-    @app.get(f"{prefix}/universe", tags=["market"], summary="Coins watched, and why the others are not")
+    @app.get(
+        f"{prefix}/universe", tags=["market"], summary="Coins watched, and why the others are not"
+    )
     def universe() -> Response:
         return _json(queries.universe())
 
     def _coin(symbol: str) -> Any:
         coin = queries.coin(symbol.upper())
         if coin is None:
-            raise Problem(404, "unknown_coin", f"{symbol} is not watched. See {prefix}/universe for why.")
+            raise Problem(
+                404, "unknown_coin", f"{symbol} is not watched. See {prefix}/universe for why."
+            )
         return coin
 
-    @app.get(f"{prefix}/coins/{{symbol}}", tags=["market"], summary="What the detector saw of a coin, and why")
+    @app.get(
+        f"{prefix}/coins/{{symbol}}",
+        tags=["market"],
+        summary="What the detector saw of a coin, and why",
+    )
     def coin(symbol: str) -> Response:
         return _json(_coin(symbol))
 
-    @app.get(f"{prefix}/coins/{{symbol}}/bars", tags=["market"], summary="A coin's candles, newest last")
+    @app.get(
+        f"{prefix}/coins/{{symbol}}/bars", tags=["market"], summary="A coin's candles, newest last"
+    )
     def bars(
         symbol: str,
         limit: Annotated[int, Query(ge=1, le=1000)] = 500,
-        before: Annotated[int | None, Query(ge=0, description="Cursor: only bars that open before, ms")] = None,
+        before: Annotated[
+            int | None, Query(ge=0, description="Cursor: only bars that open before, ms")
+        ] = None,
     ) -> Response:
         rows = [bar for bar in _coin(symbol).bars if before is None or bar[0] < before]
         page = rows[-limit:]

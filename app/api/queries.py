@@ -1,4 +1,4 @@
-"""The one object the pages and the API read from: snapshots of the market layer, made on its event loop.
+"""The one object that pages and API read from: snapshots of the market layer, made on its loop.
 
 Pages run in threads; the market layer lives on the loop. Board snapshots are immutable and replaced
 whole, so a thread just reads the newest; a coin is asked for on the loop and waited for.
@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from app.api import views
+from app.api import board, drawn, views
 from engine.pipeline.profile import Profile
 
 _T = TypeVar("_T")
@@ -91,13 +91,13 @@ class Queries:
 
     def refresh(self) -> views.Market:
         """Make the board anew where something changed since. On the loop only."""
-        board = self.source.board()
-        events = self.source.events(board.as_of - views.DAY_MS)
+        now = self.source.board()
+        events = self.source.events(now.as_of - board.DAY_MS)
         last = events[-1].seq if events else -1
-        key = (board.minute, board.as_of // 1000, len(board.rows), last, len(board.excluded))
+        key = (now.minute, now.as_of // 1000, len(now.rows), last, len(now.excluded))
         if self._market is None or key != self._key:
-            self._market = views.market(
-                board,
+            self._market = board.market(
+                now,
                 events,
                 self.source.profile.params,
                 scan_ms=getattr(self.source, "scan_ms", None),
@@ -133,7 +133,7 @@ class Queries:
         view = self.source.coin(symbol)
         if view is None:
             return None
-        return views.coin(
+        return drawn.coin(
             view,
             self.source.profile.params,
             as_of=self.source.now_ms(),
@@ -159,11 +159,11 @@ class Queries:
         """Return every coin watched, and every coin left out with its reason."""
 
         def question() -> dict[str, Any]:
-            board = self.source.board()
+            now = self.source.board()
             return {
-                "as_of": board.as_of,
-                "eligible": sorted(row.symbol for row in board.rows),
-                "excluded": {s: str(r) for s, r in sorted(board.excluded.items())},
+                "as_of": now.as_of,
+                "eligible": sorted(row.symbol for row in now.rows),
+                "excluded": {s: str(r) for s, r in sorted(now.excluded.items())},
             }
 
         return self._ask(question)

@@ -1,8 +1,8 @@
-"""One socket per browser tab: topics in, frames out. Nothing a viewer does can slow the market layer.
+"""One socket per browser tab: topics in, frames out. No viewer can slow the market layer.
 
-A client pulls what changed since it last looked, at the rate of each topic, so prices are last value
-wins and a slow viewer costs nothing. Events are numbered: a viewer that fell too far behind sees a gap
-in ``seq`` and asks for a snapshot.
+A viewer pulls what changed since it last looked, at the rate of each topic: of prices the last
+value wins, and a slow viewer costs nothing. Frames are numbered: a viewer that fell too far behind
+sees a gap in ``seq`` and asks for a snapshot.
 """
 
 import asyncio
@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from app.api import views
+from app.api import board, views
 from app.api.queries import Queries
+from live.bus import Overflow, SlowSubscriber
 
 TICK_S = 0.25  # prices and events; bars every second tick, status every fourth
 PING_TICKS = 40
@@ -55,7 +56,7 @@ class Hub:
     def on_phase(self, batch: Any) -> None:
         """Take the events of a close."""
         for event in batch.events:
-            self.moves.append(views.move(event, self.tick(event.symbol)))
+            self.moves.append(board.move(event, self.tick(event.symbol)))
             self.moves_seen += 1
         self.version += 1
 
@@ -95,7 +96,6 @@ class Hub:
 
     async def run(self, bus: Any) -> None:
         """Follow the market layer's bus until cancelled."""
-        from live.bus import Overflow
 
         async def follow(topic: str, take: Any, overflow: Any, size: int) -> None:
             while True:
@@ -103,11 +103,10 @@ class Hub:
                     async with bus.subscribe(topic, overflow=overflow, size=size) as values:
                         async for value in values:
                             take(value)
-                    return
-                except Exception as gone:  # noqa: BLE001
-                    if type(gone).__name__ != "SlowSubscriber":
-                        raise
+                except SlowSubscriber:
                     self.on_change()  # a snapshot of everything replaces what was missed
+                else:
+                    return
 
         self.queries.bind(asyncio.get_running_loop())
         async with asyncio.TaskGroup() as group:
@@ -222,7 +221,9 @@ class Viewer:
         closed = self.hub.closed.get(symbol, ())
         missed = [bar for version, bar in closed if version > seen]
         if seen and len(missed) == BARS_KEPT:
-            self._seq[topic] = self._seq.get(topic, 0) + 1  # candles were lost: the viewer reads them anew
+            self._seq[topic] = (
+                self._seq.get(topic, 0) + 1
+            )  # candles were lost: the viewer reads them anew
         rows = [_row(bar) for bar in missed]
         if not rows or rows[-1][0] != known[1].ts:
             rows.append(_row(known[1]))
@@ -245,7 +246,9 @@ class Viewer:
         drawn = self.hub.chart(symbol)
         body = _ENCODE.encode(drawn)
         self._seen[topic] = (self.hub.version, body)
-        return [self._frame(topic, drawn, snapshot=seen[0] < 0)] if drawn and body != seen[1] else []
+        return (
+            [self._frame(topic, drawn, snapshot=seen[0] < 0)] if drawn and body != seen[1] else []
+        )
 
 
 def _row(bar: Any) -> list[float]:

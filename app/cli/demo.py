@@ -9,7 +9,8 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    help="Replay a market over a simulated exchange, follow it with the real market layer, show it in the browser.",
+    help="Replay a market over a simulated exchange, follow it with the real market layer, show it"
+    " in the browser.",
     epilog="Example:  zion demo        then open the printed address",
 )
 def demo(
@@ -18,13 +19,18 @@ def demo(
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(min=1, max=20_000, help="Market seconds per second; by default the story takes two minutes."),
+        typer.Option(
+            min=1,
+            max=20_000,
+            help="Market seconds per second; by default the story takes two minutes.",
+        ),
     ] = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Do not open a browser, do not wait for one.")
     ] = False,
     lake: Annotated[
-        Path | None, typer.Option(help="Real history; default ZION_LAKE, else $ZION_HOME/lake, else invented.")
+        Path | None,
+        typer.Option(help="Real history; default ZION_LAKE, else $ZION_HOME/lake, else invented."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the invented market.")] = 7,
 ) -> None:
@@ -52,7 +58,7 @@ def demo(
     out.log("\nStopped cleanly. The next start takes up the story where it was, or begins it anew.")
 
 
-def _announce(out, address: str, port: int, *, symbol: str | None, pace: float, wait: bool) -> None:  # noqa: ANN001
+def _announce(out, address: str, port: int, *, symbol: str | None, pace: float, wait: bool) -> None:
     if port and not address.endswith(f":{port}"):
         out.look(f"port {port} is taken, this is the next free one")
     out.say()
@@ -60,10 +66,14 @@ def _announce(out, address: str, port: int, *, symbol: str | None, pace: float, 
     if symbol is not None:
         out.say(f"  Watch  {address}/coin?symbol={symbol}")
     if wait:
-        out.say(f"  The replay waits until the page is open (60 s at most), then runs {pace:,.0f}×.")
+        out.say(
+            f"  The replay waits until the page is open (60 s at most), then runs {pace:,.0f}×."
+        )
     else:
         out.say(f"  The replay runs {pace:,.0f}×.")
-    out.say("  Below: what this coin does, and every coin that arms or breaks out. Ctrl-C stops it cleanly.")
+    out.say(
+        "  Below: what this coin does, and every coin that arms or breaks out. Ctrl-C stops it."
+    )
     out.say()
 
 

@@ -27,7 +27,7 @@ def _js() -> str:
 
 
 @st.cache_resource
-def _component():  # noqa: ANN202 - Streamlit's own callable
+def _component():
     return st.components.v2.component(
         "zion_chart", html='<div class="zchart"></div>', js=_js(), isolate_styles=False
     )
@@ -64,7 +64,10 @@ def overlay(coin: Coin) -> Mapping[str, Any]:
             for x in coin.lines
         ],
         "phases": [
-            {"from": s.start // 1000, "to": s.end // 1000, "n": s.phase, "name": words.phase_name(s.phase)}
+            {
+                "from": s.start // 1000, "to": s.end // 1000,
+                "n": s.phase, "name": words.phase_name(s.phase),
+            }
             for s in coin.ribbon
         ],
         "marks": [

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: signs written, unknown is a dash, nothing rounds to a false zero."""
+"""Numbers as a person reads them: signs written, unknown a dash, no false zero."""
 
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -72,7 +72,7 @@ def tick_digits(tick: str) -> int | None:
 
 
 def price_digits(value: float | None, tick: str = "") -> int:
-    """Return how many decimals a price is written with: the tick's, else five significant digits."""
+    """Return the decimals a price is written with: the tick's, else five significant digits."""
     known = tick_digits(tick)
     if known is not None:
         return known

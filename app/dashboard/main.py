@@ -31,7 +31,9 @@ def strip_texts(status: Status) -> dict[str, str]:
         "status.note": status.note,
         "status.state": state,
         "status.tone": "warn" if old and tone == "up" else tone,
-        "status.age": "" if age is None else f"Data {f.number(age, 1)} s old{': stale' if old else ''}",
+        "status.age": ""
+        if age is None
+        else f"Data {f.number(age, 1)} s old{': stale' if old else ''}",
         "status.day": f.day(status.now) if status.now else "",
         "status.clock": f.clock_s(status.now) if status.now else f.DASH,
     }
@@ -78,7 +80,9 @@ def run() -> None:
             )
         )
     )
-    coin_page = st.Page(coin.show, title="Coin", icon=":material/candlestick_chart:", url_path="coin")
+    coin_page = st.Page(
+        coin.show, title="Coin", icon=":material/candlestick_chart:", url_path="coin"
+    )
     st.session_state["coin_page"] = coin_page
     market_page = st.Page(
         market.show, title="Market", icon=":material/view_kanban:", url_path="market", default=True

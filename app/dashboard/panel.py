@@ -1,4 +1,4 @@
-"""Component 1: shows escaped markup, turns a click into a page change without a reload, lets the socket patch it."""
+"""Component 1: shows escaped markup, turns clicks into page changes, lets the socket patch it."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
 
 @st.cache_resource
-def _component():  # noqa: ANN202 - Streamlit's own callable
+def _component():
     return st.components.v2.component(
         "zion_panel", html='<div class="zbox"></div>', js=_JS, isolate_styles=False
     )

@@ -33,9 +33,10 @@ def quiet(text: Text) -> Markup:
 
 
 def head(title: Text, answer: Text, right: Text = "") -> Markup:
-    """Return a page's title, the sentence that answers its question, and what stands at the right."""
+    """Return a page's title, the sentence that answers its question, and the right side."""
     return Markup(
-        '<header class="head"><div><h1>{}</h1><div class="answer">{}</div></div><div class="right">{}</div></header>'
+        '<header class="head"><div><h1>{}</h1><div class="answer">{}</div></div>'
+        '<div class="right">{}</div></header>'
     ).format(title, answer, right)
 
 
@@ -52,7 +53,9 @@ def status_strip(
     ).format(
         css, mode, tooltip, live("status.note", note, "opt"), tone,
         live("status.state", state), live("status.age", age, "opt"),
-        Markup('<span><span class="opt">{} </span>{} UTC</span>').format(live("status.day", day), live("status.clock", clock)),
+        Markup('<span><span class="opt">{} </span>{} UTC</span>').format(
+            live("status.day", day), live("status.clock", clock)
+        ),
     )  # fmt: skip
 
 
@@ -65,12 +68,16 @@ def card(title: Text, body: Text, *, right: Text = "", css: str = "") -> Markup:
 
 def phase(n: int, name: Text, css: str = "") -> Markup:
     """Return the numbered chip of a phase."""
-    return Markup('<span class="ph p{0} {2}"><b>{0}</b><span>{1}</span></span>').format(n, name, css)
+    return Markup('<span class="ph p{0} {2}"><b>{0}</b><span>{1}</span></span>').format(
+        n, name, css
+    )
 
 
 def coin(symbol: str, name: Text) -> Markup:
     """Return a coin's name that opens its page."""
-    return Markup('<span class="sym" role="link" tabindex="0" data-go="{}">{}</span>').format(symbol, name)
+    return Markup('<span class="sym" role="link" tabindex="0" data-go="{}">{}</span>').format(
+        symbol, name
+    )
 
 
 def link(symbol: str, text: Text, *, key: str = "", title: str = "") -> Markup:
@@ -87,7 +94,8 @@ def spark(ys: Sequence[float], *, width: int = 120, height: int = 20) -> Markup:
     lo, hi = min(ys), max(ys)
     step, span = width / (len(ys) - 1), (hi - lo) or 1.0
     pts = " ".join(
-        f"{i * step:.1f},{height - 2 - (y - lo) / span * (height - 4):.1f}" for i, y in enumerate(ys)
+        f"{i * step:.1f},{height - 2 - (y - lo) / span * (height - 4):.1f}"
+        for i, y in enumerate(ys)
     )
     return Markup(
         '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">'
@@ -107,14 +115,16 @@ def meter(share: float, label: Text, css: str = "") -> Markup:
 def rail(place: float, label: Text, css: str = "") -> Markup:
     """Return where a price stands in a range, 0..1, as a dot on a line."""
     part = min(max(place, 0.0), 1.0)
-    return Markup('<div class="dotrail {}" role="img" aria-label="{}"><i style="left:{:.1f}%"></i></div>').format(
-        css, label, part * 100
-    )
+    return Markup(
+        '<div class="dotrail {}" role="img" aria-label="{}"><i style="left:{:.1f}%"></i></div>'
+    ).format(css, label, part * 100)
 
 
 def definitions(rows: Iterable[tuple[Text, Text]]) -> Markup:
     """Return names and values."""
-    return Markup("<dl>{}</dl>").format(join(Markup("<dt>{}</dt><dd>{}</dd>").format(*row) for row in rows))
+    return Markup("<dl>{}</dl>").format(
+        join(Markup("<dt>{}</dt><dd>{}</dd>").format(*row) for row in rows)
+    )
 
 
 def empty(text: Text) -> Markup:

@@ -1,4 +1,4 @@
-"""Every sentence the pages and the demo's terminal show. Plain, present tense, with the number that matters."""
+"""Every sentence of the pages and the terminal: plain, present tense, with the number."""
 
 from collections.abc import Mapping
 from math import exp
@@ -6,7 +6,7 @@ from typing import Any
 
 from app.api.views import Card, Check, Coin, Market, Move, Score
 from app.dashboard import format as f
-from engine.messages import Gate
+from engine.messages import Gate, Phase
 
 PHASES = ("Monitoring", "Dump", "Stabilising", "Base", "Armed", "Breakout", "Entry", "Managing")
 MODES: Mapping[str, str] = {
@@ -293,22 +293,29 @@ def funnel_note(phase: int, arrived: int | None, share: float | None) -> str:
 def coin_sentence(coin: Coin) -> str:
     """Return the page's answer: what the coin does now, and what it waits for."""
     card = coin.card
-    if card.phase == 5:
+    if card.phase == Phase.ARMED:
         if coin.checks_of == "breakout":
-            return f"Tried the level {f.price(card.level, card.tick)} and was refused; it still waits."
-        return f"Waits for a close above {f.price(card.level, card.tick)}: {f.atr(card.distance_atr)} to go."
-    if card.phase == 6:
+            return (
+                f"Tried the level {f.price(card.level, card.tick)} and was refused; it still waits."
+            )
+        level, left = f.price(card.level, card.tick), f.atr(card.distance_atr)
+        return f"Waits for a close above {level}: {left} to go."
+    if card.phase == Phase.BREAKOUT:
         return f"Broke out over {f.price(card.level, card.tick)}; watched until it holds or fails."
-    if card.phase == 4:
+    if card.phase == Phase.BASE:
         missing = [CHECKS[c.name][0].lower() for c in coin.checks if c.passed is False]
         if card.level is None:
             return "A base forms; no ceiling has earned a level yet."
-        return f"A base forms; not yet met: {missing[0]}." if missing else "A base forms; it may arm at any close."
-    if card.phase == 3:
+        return (
+            f"A base forms; not yet met: {missing[0]}."
+            if missing
+            else "A base forms; it may arm at any close."
+        )
+    if card.phase == Phase.STABILIZATION:
         if card.quiet_bars is not None and card.quiet_bars >= card.quiet_min:
             return "The low holds, but the bars are still too wild for a base."
         return f"The fall has paused: {_quiet(card)} without a new low."
-    if card.phase == 2:
+    if card.phase == Phase.DUMP:
         return f"Falling: {_fall(card.drop)} from its high. Lower lows start the count anew."
     return "Quiet: no dump large enough stands."
 
@@ -354,7 +361,8 @@ def score_sentence(score: Score) -> str:
     told = ", ".join(f"{name} {f.number(value, 2, sign=True)}" for name, value in parts)
     return (
         f"Score {f.number(score.total)}: {told}. Replaced by a higher level that scores "
-        f"{f.number(score.rival_up)} more, by a lower one only with {f.number(score.rival_down)} more."
+        f"{f.number(score.rival_up)} more, by a lower one only with "
+        f"{f.number(score.rival_down)} more."
     )
 
 

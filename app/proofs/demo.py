@@ -1,7 +1,7 @@
-"""The demo: a market replayed over the simulated venue, the real market layer, and its pages, in one process.
+"""The demo: a market replayed over the simulated venue, the real market layer, and its pages.
 
-Nothing is faked on the way: the venue speaks Bybit's protocol over real sockets on loopback, the market
-layer is the one that would follow Bybit. Only time runs faster, and the prices may be invented.
+Nothing is faked on the way: the venue speaks Bybit's protocol over real sockets on loopback, the
+market layer is the one that would follow Bybit. Only time runs faster, and prices may be invented.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import uvicorn
 
-from app.api import views
+from app.api import board
 from app.api.main import create_app
 from app.dashboard import format as f
 from app.dashboard import words
@@ -84,7 +84,9 @@ def make_lake(home: Path, seed: int, interval: str) -> Lake:
 
 def choose_venue(lake: Lake, interval: str) -> str:
     """Return the lake's venue with the most series of the interval."""
-    have = {v: len(lake.symbols(v, interval)) for v in lake.venues() if interval in lake.intervals(v)}
+    have = {
+        v: len(lake.symbols(v, interval)) for v in lake.venues() if interval in lake.intervals(v)
+    }
     if not have:
         raise DataError(
             f"{lake.path} holds no series of {interval}",
@@ -98,7 +100,7 @@ def make_plan(replay: Replay, profile: Profile, speed: float | None) -> Plan:
     """Pick the story to show and begin shortly before it."""
     step = replay.interval_ms
     first = min(
-        replay.first + _LISTED_DAYS * views.DAY_MS, replay.first + replay.minutes // 2 * step
+        replay.first + _LISTED_DAYS * board.DAY_MS, replay.first + replay.minutes // 2 * step
     )
     found = all_stories(replay.bars, profile.params, step)
     episode = pick(found, interval_ms=step, first_ms=first, last_ms=replay.last)
@@ -129,17 +131,22 @@ def free_socket(host: str, port: int) -> socket.socket:
             continue
         return server
     raise DataError(
-        f"ports {port} to {port + PORTS_TRIED - 1} of {host} are all taken", hint="zion demo --port N"
+        f"ports {port} to {port + PORTS_TRIED - 1} of {host} are all taken",
+        hint="zion demo --port N",
     )
 
 
 def event_line(event: Any, tick: str) -> str:
     """Return an event as the terminal shows it."""
-    m = views.move(event, tick)
+    m = board.move(event, tick)
     number = str(m.after) if m.before != m.after else "-"
-    return (
-        f"{f.day_clock(m.t):>12}  {words.short(m.symbol):<8}{number} {words.title(m):<16} {words.why(m)}"
-    )
+    name = words.short(m.symbol)
+    return f"{f.day_clock(m.t):>12}  {name:<8}{number} {words.title(m):<16} {words.why(m)}"
+
+
+async def _started(server: uvicorn.Server, http: asyncio.Task[None]) -> None:
+    while not server.started and not http.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.05)
 
 
 class _Server(uvicorn.Server):
@@ -208,12 +215,15 @@ class Demo:
             app = create_app(service, note=self.note, on_viewer=self.viewer.set)
             _silence_logs()
             config = uvicorn.Config(
-                app, ws="websockets-sansio", log_config=None, access_log=False, timeout_graceful_shutdown=2
+                app,
+                ws="websockets-sansio",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=2,
             )
             server = _Server(config)
             http = asyncio.create_task(server.serve(sockets=[server_socket]), name="http")
-            while not server.started and not http.done():
-                await asyncio.sleep(0.05)
+            await _started(server, http)
         host, port = server_socket.getsockname()[:2]
         opened(f"http://{host}:{port}")
         jobs = [
@@ -251,11 +261,9 @@ class Demo:
 
 
 def _silence_logs() -> None:
-    # Streamlit takes over the root logger when it is imported: the terminal belongs to the story.
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "streamlit"):
+    # The terminal belongs to the story. Streamlit gives these their own level.
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for handler in logging.getLogger().handlers:
-        handler.setLevel(logging.WARNING)
 
 
 def last_minute(settings: Settings, profile: Profile) -> int | None:
@@ -307,7 +315,9 @@ def run(
         if lake is None:
             made = make_lake(settings.home, seed, profile.interval)
             replay = read_replay(made, profile.interval, venue=VENUE)
-            told = f"{len(replay.bars)} coins, {profile.interval}, {DAYS} days, seed {seed}: invented prices"
+            told = (
+                f"{len(replay.bars)} coins, {profile.interval}, {DAYS} days, seed {seed}: invented"
+            )
         else:
             made = Lake(lake)
             venue = choose_venue(made, profile.interval)

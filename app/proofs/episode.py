@@ -1,4 +1,4 @@
-"""Which stretch of a market is worth showing: one coin's whole way from dump to a breakout that held. Pure."""
+"""Which stretch of a market to show: a coin's way from dump to a breakout that held. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,6 +84,10 @@ def pick(
     # The deeper the fall and the shorter the wait, the better it shows.
     return min(
         fit,
-        key=lambda e: (e.bars(interval_ms) > _LONG_BARS, e.bars(interval_ms) - 800 * e.drop, e.symbol),
+        key=lambda e: (
+            e.bars(interval_ms) > _LONG_BARS,
+            e.bars(interval_ms) - 800 * e.drop,
+            e.symbol,
+        ),
         default=None,
     )

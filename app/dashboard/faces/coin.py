@@ -35,14 +35,24 @@ def _state(coin: Coin) -> Markup:
 def _event(move: Move, interval_ms: int, css: str) -> Markup:
     return Markup(
         '<div class="k p{0} {1}"><b>{0}</b><i></i></div>'
-        '<div class="w" role="button" tabindex="0" data-at="{2}"><b>{3}</b><p>{4}</p></div><time>{5}</time>'
-    ).format(move.after, css, move.t - interval_ms, words.title(move), words.why(move), f.day_clock(move.t))
+        '<div class="w" role="button" tabindex="0" data-at="{2}"><b>{3}</b><p>{4}</p></div>'
+        "<time>{5}</time>"
+    ).format(
+        move.after,
+        css,
+        move.t - interval_ms,
+        words.title(move),
+        words.why(move),
+        f.day_clock(move.t),
+    )
 
 
 def _story(coin: Coin) -> Markup:
     shown = coin.story[:10]
     if not shown:
-        return p.empty(f"Nothing yet. The first dump of {words.short(coin.symbol)} starts its story.")
+        return p.empty(
+            f"Nothing yet. The first dump of {words.short(coin.symbol)} starts its story."
+        )
     last = len(shown) - 1
     rows = (_event(m, coin.interval_ms, "end" if i == last else "") for i, m in enumerate(shown))
     return Markup('<div class="tl">{}</div>').format(p.join(rows))
@@ -54,8 +64,15 @@ def _check(check: Check) -> Markup:
         False: ("✕", "down", "not met"),
         None: ("○", "muted", "not judged yet"),
     }[check.passed]
-    return Markup('<span class="{}" title="{}">{}</span><span>{}</span><b>{}</b><em>{}</em>').format(
-        tone, said, sign, words.CHECKS[check.name][0], words.check_value(check), words.check_limit(check)
+    return Markup(
+        '<span class="{}" title="{}">{}</span><span>{}</span><b>{}</b><em>{}</em>'
+    ).format(
+        tone,
+        said,
+        sign,
+        words.CHECKS[check.name][0],
+        words.check_value(check),
+        words.check_limit(check),
     )
 
 
@@ -78,7 +95,9 @@ def _variant(variant: Variant, tick: str) -> Markup:
     tone = "accent" if variant.chosen else "muted"
     name = words.LEVELS[variant.kind]
     apart = "chosen" if variant.chosen else f.atr(variant.distance_atr, sign=True)
-    return Markup('<span class="{}">{}</span>{}<b class="n {}">{}</b><span class="n q">{}</span>').format(
+    return Markup(
+        '<span class="{}">{}</span>{}<b class="n {}">{}</b><span class="n q">{}</span>'
+    ).format(
         css, name, p.rail(variant.place, f"{name} within the range", tone),
         tone, f.price(variant.price, tick), apart,
     )  # fmt: skip
@@ -98,8 +117,12 @@ def slots(coin: Coin) -> Mapping[str, Markup]:
     return {
         "coin.state": _state(coin),
         "coin.story": p.card("What happened and why", _story(coin), right="newest first"),
-        "coin.checks": p.card(words.checks_title(coin.checks_of), _checks(coin), right=_passed(coin), css="c6"),
-        "coin.levels": p.card("Levels considered", _levels(coin), right=f"from the chosen one{at}", css="c6"),
+        "coin.checks": p.card(
+            words.checks_title(coin.checks_of), _checks(coin), right=_passed(coin), css="c6"
+        ),
+        "coin.levels": p.card(
+            "Levels considered", _levels(coin), right=f"from the chosen one{at}", css="c6"
+        ),
     }
 
 
@@ -146,7 +169,9 @@ def show() -> None:
     coin = queries.coin(symbol) if symbol else None
     if coin is None:
         told = f"{symbol} is not watched." if symbol else "No coin is in a setup yet."
-        why = p.empty("Pick a coin on the Market page; the universe there says why others are left out.")
+        why = p.empty(
+            "Pick a coin on the Market page; the universe there says why others are left out."
+        )
         panel(p.join((p.head("Coin", told), why)), key="coin_none")
         return
     at = slots(coin)

@@ -24,13 +24,14 @@ def _step(step: FunnelStep) -> Markup:
 def _card(card: Card, as_of: int) -> Markup:
     age = f.age(as_of - card.since) if card.since else ""
     fresh = "fresh" if card.since and as_of - card.since < _FRESH_MS else ""
-    name = words.short(card.symbol)
+    name, fact = words.short(card.symbol), words.card_fact(card)
     return Markup(
         '<div class="coin p{} {}" role="link" tabindex="0" data-go="{}" aria-label="{}">'
-        '<div class="t"><span>{}</span><em>{}</em></div>{}<div class="d"><span>{}</span></div></div>'
+        '<div class="t"><span>{}</span><em>{}</em></div>{}'
+        '<div class="d"><span>{}</span></div></div>'
     ).format(
-        card.phase, fresh, card.symbol, f"{name}, {words.phase_name(card.phase)}, {words.card_fact(card)}",
-        name, age, p.spark(card.spark), words.card_fact(card),
+        card.phase, fresh, card.symbol, f"{name}, {words.phase_name(card.phase)}, {fact}",
+        name, age, p.spark(card.spark), fact,
     )  # fmt: skip
 
 
@@ -74,7 +75,9 @@ def _move(move: Move) -> Markup:
 
 def _moves(market: Market) -> Markup:
     if not market.moves:
-        return p.empty("No coin has changed its phase yet. The first dump of the market shows here.")
+        return p.empty(
+            "No coin has changed its phase yet. The first dump of the market shows here."
+        )
     return Markup('<div class="feed">{}</div>').format(p.join(_move(m) for m in market.moves))
 
 
@@ -101,7 +104,9 @@ def page(market: Market) -> Markup:
         (
             at["market.head"],
             Markup('<div class="who">The market, the same for everyone</div>'),
-            Markup('<div class="card flush"><div class="funnel">{}</div></div>').format(at["market.funnel"]),
+            Markup('<div class="card flush"><div class="funnel">{}</div></div>').format(
+                at["market.funnel"]
+            ),
             Markup('<div class="board">{}</div>').format(board),
             p.card("Just moved", at["market.moves"], right="newest first", css="below"),
         )
