@@ -224,7 +224,9 @@ def test_selection_does_not_depend_on_order(order: list[int]) -> None:
 
 
 def test_diff_names_what_came_and_why_others_went() -> None:
-    old = select([coin(symbol="AUSDT"), coin(symbol="BUSDT")], [RICH, ticker("BUSDT")], Rules(), NOW)
+    old = select(
+        [coin(symbol="AUSDT"), coin(symbol="BUSDT")], [RICH, ticker("BUSDT")], Rules(), NOW
+    )
     new = select(
         [coin(symbol="AUSDT", delivery_time="5"), coin(symbol="CUSDT")],
         [RICH, ticker("CUSDT")],

@@ -40,7 +40,10 @@ def naive(there: np.ndarray) -> list[tuple[int, int, tuple[float, ...]]]:
     """All bars there are, by minute, then by symbol: what must come out."""
     symbols, minutes = there.shape
     return [
-        (START + m * STEP, s, bar(s, m)) for m in range(minutes) for s in range(symbols) if there[s, m]
+        (START + m * STEP, s, bar(s, m))
+        for m in range(minutes)
+        for s in range(symbols)
+        if there[s, m]
     ]
 
 
