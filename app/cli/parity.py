@@ -31,7 +31,8 @@ def parity(
 ) -> None:
     """Run both paths and compare every byte."""
     from app.cli.out import Out, emit_json, number
-    from app.proofs.parity import ParityTask, run_parity
+    from app.proofs.comparison import ParityTask
+    from app.proofs.parity import run_parity
     from data.profiles import load_profile
 
     if feed not in {"step", "ws"}:

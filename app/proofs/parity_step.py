@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from app.proofs.parity import ParityTask, Seen, Telling
+from app.proofs.comparison import ParityTask, Seen, Telling
 from engine.bars import COLUMNS, Bars, interval_ms
 from engine.pipeline.phase import EVENT
 from live.market.collate import Batch

@@ -1,4 +1,4 @@
-"""The live path over the real stream: venue simulator, WebSocket, gap repair, scanner; with faults."""
+"""The live path over the real stream: simulator, WebSocket, gap repair, scanner; with faults."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from app.proofs.parity import ParityTask, Seen, Telling
+from app.proofs.comparison import ParityTask, Seen, Telling
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError
 from engine.pipeline.phase import EVENT
