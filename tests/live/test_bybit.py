@@ -143,7 +143,9 @@ async def test_a_half_open_connection_is_noticed(kind, word: str) -> None:
 
 
 async def test_one_silent_topic_is_subscribed_anew_and_told() -> None:
-    replay = Replay(STEP, {"AUSDT": walk(4000, 1), "ZUSDT": only(walk(4000, 2), np.arange(4000) < 1)})
+    replay = Replay(
+        STEP, {"AUSDT": walk(4000, 1), "ZUSDT": only(walk(4000, 2), np.arange(4000) < 1)}
+    )
     async with venue(replay, speed=STEP / 1000 / 0.02) as v:
         v.client(replay.bars, shard=ShardOptions(silence_s=0.5))
         await until(lambda: v.count(Quiet) >= 1, "silence is told")
@@ -194,7 +196,9 @@ async def test_topics_are_split_over_connections_and_fail_apart() -> None:
         await until(lambda: v.count(Lost) == 1 and v.sim.hub.listening == 10, "one came back")
         assert stream.figures().connections == 3
         narrow = v.client(v.sim.replay.bars, chars_per_connection=70)
-        await until(lambda: narrow.figures().connections == 4, "the budget of characters splits too")
+        await until(
+            lambda: narrow.figures().connections == 4, "the budget of characters splits too"
+        )
 
 
 async def test_refused_connections_are_tried_again_with_pauses() -> None:
@@ -279,7 +283,9 @@ async def rest_of(v: Venue, clock=None) -> AsyncIterator[BybitPublicRest]:
 async def test_candles_by_request_are_closed_oldest_first_and_exact() -> None:
     replay = replay_of()
     async with venue(replay, start_ms=T0 + 50 * STEP) as v, rest_of(v) as rest:
-        v.sim.clock_ms += 60_000  # a candle is open: the reply has it first, the client leaves it out
+        v.sim.clock_ms += (
+            60_000  # a candle is open: the reply has it first, the client leaves it out
+        )
         reply = await rest.klines("S000USDT", "15m", start_ms=T0, end_ms=T0 + 10**9, limit=30)
         assert isinstance(reply, Ok)
         bars = replay.bars["S000USDT"]
@@ -353,7 +359,9 @@ async def test_raw_shapes_of_the_stream() -> None:
         await socket.send('{"op":"ping","req_id":7}')
         pong = msgspec.json.decode(await socket.recv())
         assert (pong["op"], pong["ret_msg"], pong["success"]) == ("ping", "pong", True)
-        await socket.send('{"op":"subscribe","req_id":"q","args":["kline.15.S000USDT","kline.15.X"]}')
+        await socket.send(
+            '{"op":"subscribe","req_id":"q","args":["kline.15.S000USDT","kline.15.X"]}'
+        )
         nack = msgspec.json.decode(await socket.recv())
         assert (nack["success"], nack["req_id"]) == (False, "q")
         await socket.send('{"op":"subscribe","req_id":"r","args":["kline.15.S000USDT"]}')
@@ -370,13 +378,17 @@ async def test_raw_shapes_of_the_stream() -> None:
 async def test_raw_shapes_of_a_request_and_the_control() -> None:
     async with venue(start_ms=T0 + 5 * STEP) as v:
         v.sim.clock_ms += 1000
-        reply = await _get(v, "/v5/market/kline?category=linear&symbol=S001USDT&interval=15&limit=3")
+        reply = await _get(
+            v, "/v5/market/kline?category=linear&symbol=S001USDT&interval=15&limit=3"
+        )
         rows = reply["result"]["list"]
         assert [int(r[0]) for r in rows] == [T0 + 5 * STEP, T0 + 4 * STEP, T0 + 3 * STEP]
         for bad in ("interval=7", "interval=15&limit=1001", "interval=15&start=x"):
             reply = await _get(v, f"/v5/market/kline?category=linear&symbol=S001USDT&{bad}")
             assert reply["retCode"] == 10001
-        reply = await _get(v, "/v5/market/funding/history?category=linear&symbol=S001USDT&startTime=1")
+        reply = await _get(
+            v, "/v5/market/funding/history?category=linear&symbol=S001USDT&startTime=1"
+        )
         assert reply["retCode"] == 10001
         state = await _post(v, "/sim/clock", {"step": 2})
         assert state["minute"] == T0 + 7 * STEP
@@ -432,7 +444,12 @@ def test_open_candles_stay_inside_their_bar() -> None:
 
 def test_fault_lists_are_read_or_refused_by_name() -> None:
     assert read_faults(b'{"kind":"close","at":5}') == [Fault("close", at=5)]
-    for bad in (b"[", b'[{"kind":"drop"}]', b'[{"kind":"close","colour":1}]', b'[{"kind":"close","count":0}]'):
+    for bad in (
+        b"[",
+        b'[{"kind":"drop"}]',
+        b'[{"kind":"close","colour":1}]',
+        b'[{"kind":"close","count":0}]',
+    ):
         with pytest.raises(DataError):
             read_faults(bad)
     replay = replay_of(2, 50)

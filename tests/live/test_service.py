@@ -63,7 +63,9 @@ def history(bars: dict[str, Bars], service: MarketService) -> tuple[dict[str, by
         assert row is not None
         one = new_contexts(1)
         events.append(
-            scan_history(one, PROFILE.params, bars[symbol], symbol_id=row, interval_ms=STEP, market=series)
+            scan_history(
+                one, PROFILE.params, bars[symbol], symbol_id=row, interval_ms=STEP, market=series
+            )
         )
         contexts[symbol] = one.tobytes()
     return contexts, np.concatenate(events)
@@ -79,16 +81,21 @@ def state(service: MarketService, symbols) -> dict[str, bytes]:
 
 
 def logged(service: MarketService) -> list[tuple]:
-    return sorted((e.symbol, e.t, e.kind, e.close, e.level or 0.0) for e in service.events(limit=10**6))
+    return sorted(
+        (e.symbol, e.t, e.kind, e.close, e.level or 0.0) for e in service.events(limit=10**6)
+    )
 
 
 def same_events(events: np.ndarray, service: MarketService) -> bool:
     from live.market.readmodel import event_view
 
     views = [
-        event_view(e, service.collator.symbol(int(e["symbol_id"])), 0, replayed=False) for e in events
+        event_view(e, service.collator.symbol(int(e["symbol_id"])), 0, replayed=False)
+        for e in events
     ]
-    return sorted((e.symbol, e.t, e.kind, e.close, e.level or 0.0) for e in views) == logged(service)
+    return sorted((e.symbol, e.t, e.kind, e.close, e.level or 0.0) for e in views) == logged(
+        service
+    )
 
 
 def uneven(symbols: int, bars: int) -> dict[str, Bars]:
@@ -116,7 +123,13 @@ async def test_a_disturbed_stream_decides_what_history_decides(tmp_path: Path) -
     sim = SimServer(replay, "15m", SystemClock(), speed="max", updates=0)
     minutes = range(replay.first + 10 * STEP, replay.last - 10 * STEP, STEP)
     plan = plan_faults(
-        np.random.default_rng(4), list(bars), minutes, disconnects=8, drops=10, lates=10, duplicates=10
+        np.random.default_rng(4),
+        list(bars),
+        minutes,
+        disconnects=8,
+        drops=10,
+        lates=10,
+        duplicates=10,
     )
     sim.add_faults(plan)
     async with sim.running() as addresses, started(settings_of(tmp_path, addresses)) as service:
@@ -168,7 +181,9 @@ async def test_coins_come_and_go_without_a_restart(tmp_path: Path) -> None:
     replay = Replay(STEP, bars)
     sim = SimServer(replay, "15m", SystemClock(), updates=0, start_ms=replay.first + 600 * STEP)
     async with sim.running() as addresses:
-        settings = settings_of(tmp_path, addresses, warmup_bars=5000, blacklist=frozenset(names[:1]))
+        settings = settings_of(
+            tmp_path, addresses, warmup_bars=5000, blacklist=frozenset(names[:1])
+        )
         async with started(settings) as service:
             news = service.bus.subscribe("universe", overflow=Overflow.WAIT, size=10)
             assert service.board().excluded[names[0]] == "on the blacklist"
