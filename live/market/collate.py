@@ -162,7 +162,8 @@ class Collator:
         entry = self._rows[row]
         if shard >= 0:
             entry.shard = shard
-            self._watermark[shard] = max(self._watermark.get(shard, 0), ts)
+            if self._watermark.get(shard, 0) < ts:
+                self._watermark[shard] = ts
         if ts % self.interval_ms or ts <= 0 or not (entry.active or ts >= self.minute):
             self.counters.foreign += 1
             return Verdict.FOREIGN

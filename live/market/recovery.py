@@ -140,7 +140,8 @@ class Recovery:
                 arrays[row] = (ts[~before], values[~before])
         # A snapshot may be of a minute that history does not surely hold yet.
         minute = max(end + step_ms, old_minute)
-        for _, scan in replay(self._scanner, arrays, minute):
+        # On a thread: seconds of work for a whole market, and nobody else touches the scanner yet.
+        for _, scan in await asyncio.to_thread(replay, self._scanner, arrays, minute):
             self._log.add(scan.events, self._collator, replayed=True)
         self._collator.begin(minute)
         for symbol in symbols:

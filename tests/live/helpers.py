@@ -12,7 +12,7 @@ from live.venues.port import Failed, Ok
 
 STEP = 900_000
 T0 = 1_700_000_100_000 // STEP * STEP
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
 
 
 def walk(n: int, seed: int = 0, start: int = T0) -> Bars:
