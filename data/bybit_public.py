@@ -1,8 +1,8 @@
 """Bybit's public REST as typed outcomes: one request at a time, within a budget, no keys.
 
-pybit sends; it never retries by itself (a set of codes that no reply carries keeps its own retry rules
-out). Every outcome is a value: a reply, or a `Trouble` that says whether and when to try again.
-Time and waiting are arguments.
+pybit sends; it never retries by itself (a set of codes that no reply carries keeps its own retry
+rules out). Every outcome is a value: a reply, or a `Trouble` that says whether and when to try
+again. Time and waiting are arguments.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ class Trouble:
     ----------
     kind : str
         `rate_limited` (10006), `ip_banned` (HTTP 403), `server` (10000, 10016, 5xx, not JSON),
-        `timeout`, `unreachable`, `refused` (any other retCode: asking again is useless), `malformed`
-        (JSON of another shape).
+        `timeout`, `unreachable`, `refused` (any other retCode: asking again is useless),
+        `malformed` (JSON of another shape).
     wait_s : float
         How long Bybit wants silence, at least; 0 where it says nothing.
     """
@@ -52,8 +52,8 @@ class TokenBucket:
     Parameters
     ----------
     rate_per_s, burst : float
-        Bybit allows 600 requests in 5 s for one IP; the defaults stay well under it, since an IP may be
-        shared.
+        Bybit allows 600 requests in 5 s for one IP; the defaults stay well under it, since an IP
+        may be shared.
     now : callable
         Monotonic seconds.
     sleep : callable
@@ -127,7 +127,7 @@ class PublicClient:
     def klines(
         self, symbol: str, interval: str, start_ms: int, end_ms: int
     ) -> dict[str, Any] | Trouble:
-        """Return at most 1000 klines with start_ms <= open <= end_ms, newest first, and `time_ms`."""
+        """Return at most 1000 klines opening in [start_ms, end_ms], newest first, and `time_ms`."""
         return self._ask(
             self._http.get_kline,
             category="linear",
@@ -153,7 +153,7 @@ class PublicClient:
         self._bucket.take()
         self.requests += 1
         try:
-            reply = call(**query)
+            return _checked(call(**query))
         except InvalidRequestError as error:
             return _by_code(int(error.status_code), str(error.message))
         except FailedRequestError as error:
@@ -162,16 +162,21 @@ class PublicClient:
             return Trouble("timeout", "no answer in time")
         except (RequestException, OSError) as error:
             return Trouble("unreachable", type(error).__name__)
-        result = reply.get("result") if isinstance(reply, dict) else None
-        if not isinstance(result, dict) or not isinstance(result.get("list"), list):
-            return Trouble("malformed", "a reply without result.list")
-        time_ms = reply.get("time")
-        return {**result, "time_ms": time_ms if isinstance(time_ms, int) else None}
+
+
+def _checked(reply: Any) -> dict[str, Any] | Trouble:
+    result = reply.get("result") if isinstance(reply, dict) else None
+    if not isinstance(result, dict) or not isinstance(result.get("list"), list):
+        return Trouble("malformed", "a reply without result.list")
+    time_ms = reply.get("time")
+    if not isinstance(time_ms, int):
+        return Trouble("malformed", "a reply without its time")
+    return {**result, "time_ms": time_ms}
 
 
 def _by_code(code: int, message: str) -> Trouble:
     if code in _BUSY_CODES:
-        # The header with the reset time may be absent or past: a second is what the limit speaks of.
+        # The header with the reset time may be absent or past; the limit itself is per second.
         return Trouble("rate_limited", f"retCode {code}: {message}", wait_s=1.0)
     if code in _SERVER_CODES:
         return Trouble("server", f"retCode {code}: {message}")

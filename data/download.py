@@ -1,12 +1,12 @@
 """Bybit's history into the lake: pages, resumable, within the rate budget.
 
-The lake itself is the progress: only ranges that it lacks are asked for, newest first inside a page as
-Bybit sends them, and every batch of pages is on disk before the next one is asked. A run that was cut
-off anywhere goes on where it stopped; a range for which Bybit has no bars is not asked twice in a run.
+The lake itself is the progress: only ranges that it lacks are asked for, and every batch of pages
+is on disk before the next one is asked. A run cut off anywhere goes on where it stopped.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,6 @@ from engine.errors import DataError
 PAGE_BARS = 1000
 _FUNDING_PAGE = 200
 _BATCH_PAGES = 10
-_DAY_MS = 86_400_000
-_HOUR_MS = 3_600_000
 
 # Our interval -> Bybit's: minutes, or D.
 BYBIT_INTERVALS: Mapping[str, str] = {
@@ -32,7 +30,7 @@ BYBIT_INTERVALS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to bear with Bybit: `attempts` tries of one request, pauses doubling up to a limit."""
+    """How long to bear with Bybit: tries of one request, pauses doubling up to a limit."""
 
     attempts: int = 6
     first_pause_s: float = 0.5
@@ -64,7 +62,7 @@ class Progress:
     ranges: list[tuple[int, int]] = field(default_factory=list)
 
 
-class Unavailable(DataError):
+class UnavailableError(DataError):
     """Bybit cannot be used now: unreachable, banned, or in trouble for too long."""
 
 
@@ -96,7 +94,7 @@ class Downloader:
         self._retries = 0
 
     def universe(self) -> pl.DataFrame:
-        """Return USDT perpetuals in trading, most turned over first: symbol, turnover_24h, launch_ms."""
+        """Return trading USDT perpetuals, largest turnover_24h first: symbol, ..., launch_ms."""
         rows: list[dict[str, Any]] = []
         cursor = ""
         seen: set[str] = set()
@@ -120,23 +118,34 @@ class Downloader:
         ranked = frame.unique("symbol").with_columns(pl.col("turnover_24h").fill_nan(-1.0))
         return ranked.sort(["turnover_24h", "symbol"], descending=[True, False])
 
-    def choose(self, spec: str) -> list[str]:
-        """Return the symbols of `all`, `A,B` or `top:N` (by turnover of the last 24 h)."""
-        if spec != "all" and not spec.startswith("top:"):
-            return [s.strip() for s in spec.split(",") if s.strip()]
-        ranked = self.universe()["symbol"].to_list()
+    def choose(self, spec: str) -> dict[str, int]:
+        """Return {symbol: launch_ms} of `all`, `A,B` or `top:N` (by turnover of the last 24 h).
+
+        Raises
+        ------
+        DataError
+            A symbol that is no trading USDT perpetual, with its near matches; a spec of no kind.
+        """
+        ranked = self.universe()
+        launches = dict(zip(ranked["symbol"].to_list(), ranked["launch_ms"].to_list(), strict=True))
         if spec == "all":
-            return ranked
-        number = spec.removeprefix("top:")
-        if not number.isdigit() or int(number) < 1:
-            raise DataError(f"{spec!r}: top:N needs a whole number of at least 1", hint="top:50")
-        return ranked[: int(number)]
+            return launches
+        if spec.startswith("top:"):
+            number = spec.removeprefix("top:")
+            if not number.isdigit() or int(number) < 1:
+                raise DataError(f"{spec!r}: top:N needs a whole number, 1 or more", hint="top:50")
+            return dict(list(launches.items())[: int(number)])
+        chosen = [s.strip() for s in spec.split(",") if s.strip()]
+        for symbol in chosen:
+            if symbol not in launches:
+                near = get_close_matches(symbol, launches, n=3, cutoff=0.5)
+                hint = f"did you mean {' or '.join(near)}?" if near else "all, top:50 or BTCUSDT"
+                raise DataError(f"Bybit has no trading USDT perpetual {symbol!r}", hint=hint)
+        return {symbol: launches[symbol] for symbol in chosen}
 
     def now_ms(self) -> int:
         """Return the exchange's time: which candle is closed is its business."""
         reply = self._patiently(self._client.tickers)
-        if reply["time_ms"] is None:
-            raise Unavailable("Bybit does not tell the time")
         return int(reply["time_ms"])
 
     def fetch(
@@ -153,11 +162,11 @@ class Downloader:
         Returns
         -------
         Progress
-            With `trouble` set when Bybit refused this symbol. What was fetched before is in the lake.
+            With `trouble` set when Bybit refused this symbol; what came before is in the lake.
 
         Raises
         ------
-        Unavailable
+        UnavailableError
             Bybit is out of reach, or bans this IP: the next symbol would fare no better.
         """
         step = interval_ms(interval)
@@ -165,7 +174,7 @@ class Downloader:
         before, retried = self._client.requests, self._retries
         try:
             for first, last in missing_ranges(
-                self._lake, self._venue, interval, symbol, start_ms, end_ms
+                self._lake, (self._venue, interval, symbol), start_ms, end_ms
             ):
                 done.ranges.append((first, last))
                 self._fetch_range(done, interval, first, last, tell)
@@ -178,7 +187,7 @@ class Downloader:
         return done
 
     def fetch_funding(self, symbol: str, start_ms: int, end_ms: int, done: Progress) -> None:
-        """Bring funding rates of [start_ms, end_ms) into the lake; start and end go together always."""
+        """Bring funding rates of [start_ms, end_ms) into the lake."""
         held = self._lake.funding(self._venue, symbol)
         if held is not None and len(held):
             newest, oldest = int(held["ts"][-1]), int(held["ts"][0])
@@ -204,22 +213,31 @@ class Downloader:
         while at < last:
             # Forwards by windows of one page: the head of the lake stays one unbroken stretch.
             stop = min(at + PAGE_BARS * step, last)
+            frames += self._window(done, interval, at, stop)
+            tell((stop - at) // step)
+            at = stop
+            if frames and (len(frames) >= _BATCH_PAGES or at >= last):
+                fresh = pl.concat(frames).sort("ts")
+                done.bars += self._lake.append(self._venue, interval, done.symbol, fresh)
+                frames = []
+
+    def _window(self, done: Progress, interval: str, at: int, stop: int) -> list[pl.DataFrame]:
+        """Fetch [at, stop), at most one page; a page cut short is continued backwards."""
+        frames: list[pl.DataFrame] = []
+        while at < stop:
             reply = self._patiently(
-                lambda a=at, b=stop: self._client.klines(
-                    done.symbol, BYBIT_INTERVALS[interval], a, b - 1
+                lambda b=stop: self._client.klines(
+                    done.symbol, BYBIT_INTERVALS[interval], at, b - 1
                 )
             )
             frame, rejected = kline_frame(reply["list"], interval, reply["time_ms"])
             frame = frame.filter(pl.col("ts").is_between(at, stop, closed="left"))
             done.rejected += rejected
+            if not len(frame):
+                break
             frames.append(frame)
-            tell((stop - at) // step)
-            at = stop
-            if len(frames) >= _BATCH_PAGES or at >= last:
-                fresh = pl.concat(frames)
-                if len(fresh):
-                    done.bars += self._lake.append(self._venue, interval, done.symbol, fresh)
-                frames = []
+            stop = int(frame["ts"][0])
+        return frames
 
     def _fetch_funding(self, symbol: str, first: int, last: int) -> int:
         rows: dict[int, float] = {}
@@ -260,16 +278,16 @@ class Downloader:
             pause_s = min(2 * pause_s, self._patience.longest_pause_s)
         raise AssertionError("attempts is at least 1")
 
-    def _unavailable(self, trouble: Trouble, attempts: int) -> Unavailable:
+    def _unavailable(self, trouble: Trouble, attempts: int) -> UnavailableError:
         host = self._client.endpoint
         if trouble.kind == "ip_banned":
-            return Unavailable(
+            return UnavailableError(
                 f"{host} refuses this IP: {trouble.detail}",
                 why="over the limit of 600 requests in 5 s, or a country Bybit does not serve",
-                hint="stop all requests from this IP for 10 minutes, then run the same command again",
+                hint="send nothing from this IP for 10 minutes, then run the same command again",
             )
         what = "cannot reach" if trouble.kind in ("unreachable", "timeout") else "no use of"
-        return Unavailable(
+        return UnavailableError(
             f"{what} {host} after {attempts} tries: {trouble.detail}",
             hint="check the network; the same command goes on where this one stopped",
         )
@@ -280,9 +298,10 @@ class _RefusedError(Exception):
 
 
 def missing_ranges(
-    lake: Lake, venue: str, interval: str, symbol: str, start_ms: int, end_ms: int
+    lake: Lake, series: tuple[str, str, str], start_ms: int, end_ms: int
 ) -> list[tuple[int, int]]:
-    """Return the stretches of [start_ms, end_ms) that the lake lacks, ascending, on the grid."""
+    """Return the stretches of [start_ms, end_ms) that a series lacks, ascending, on the grid."""
+    venue, interval, symbol = series
     step = interval_ms(interval)
     first, last = -(-start_ms // step) * step, end_ms // step * step
     if last <= first:
@@ -296,13 +315,11 @@ def missing_ranges(
     return [(int(edges[i]) + step, int(edges[i + 1])) for i in holes]
 
 
-def kline_frame(
-    rows: Iterable[Any], interval: str, time_ms: int | None
-) -> tuple[pl.DataFrame, int]:
-    """Turn Bybit's kline rows into bars of the lake; return them ascending, and the rows rejected.
+def kline_frame(rows: Iterable[Any], interval: str, time_ms: int) -> tuple[pl.DataFrame, int]:
+    """Turn Bybit's kline rows into bars of the lake, ascending; count the rows rejected.
 
-    The still-open candle carries no flag: it is the one whose close lies after the reply's own time.
-    It is dropped and not counted as rejected.
+    The still-open candle carries no flag: it is the one whose close lies after the reply's own
+    time. It is dropped and not counted as rejected.
     """
     step = interval_ms(interval)
     good, bad = [], 0
@@ -315,8 +332,7 @@ def kline_frame(
     data = np.array(good).reshape(-1, len(COLUMNS))
     frame = pl.DataFrame({name: data[:, i] for i, name in enumerate(COLUMNS)})
     frame = frame.with_columns(pl.col("ts").cast(pl.Int64))
-    if time_ms is not None:
-        frame = frame.filter(pl.col("ts") + step <= time_ms)
+    frame = frame.filter(pl.col("ts") + step <= time_ms)
     possible = frame.filter(possible_bars())
     bad += len(frame) - len(possible)
     return possible.unique("ts", keep="first", maintain_order=True).sort("ts"), bad
@@ -341,8 +357,3 @@ def _number(text: Any, default: float = float("nan")) -> float:
         return float(text)
     except (TypeError, ValueError):
         return default
-
-
-def ranges_of(days: float, now_ms: int) -> tuple[int, int]:
-    """Return [start, end) in UTC ms for so many days up to now."""
-    return now_ms - int(days * _DAY_MS), now_ms

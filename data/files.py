@@ -99,13 +99,15 @@ def make_folder(path: Path) -> None:
         raise write_refused(path, error) from error
 
 
-def write_atomic(path: Path, content: Any) -> None:
+def write_atomic(path: Path, content: Any, *, durable: bool = True) -> None:
     """Put bytes at `path` all at once: temporary file, fsync, rename, fsync of the folder.
 
     Parameters
     ----------
     path : Path
     content : bytes-like
+    durable : bool
+        Survive a power cut (fsync); without it only a crash of the process.
 
     Raises
     ------
@@ -118,9 +120,11 @@ def write_atomic(path: Path, content: Any) -> None:
         with tmp.open("wb") as sink:
             sink.write(content)
             sink.flush()
-            os.fsync(sink.fileno())
+            if durable:
+                os.fsync(sink.fileno())
         tmp.replace(path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             tmp.unlink()

@@ -1,20 +1,21 @@
 """Closed live bars into the lake: buffered, flushed atomically to the monthly tail.
 
-One recorder serves all symbols of a venue and interval. Bars are kept until a flush; a crash loses at
-most what is in the buffer, and that is what the REST backfill fetches again.
+One recorder serves all symbols of a venue and interval. Bars are kept until a flush; a crash loses
+at most what is in the buffer, and that is what the REST backfill fetches again.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from data.catalog import Lake, check_name
+from data.catalog import Lake
+from data.layout import check_name
 from engine.bars import COLUMNS, Bars, interval_ms
 from engine.errors import DataError
 
 
 class ClosedBar(NamedTuple):
-    """One confirmed bar; prices in quote units, `ts` UTC ms of its open, turnover NaN if unknown."""
+    """One confirmed bar; `ts` is UTC ms of its open, turnover NaN where unknown."""
 
     ts: int
     open: float
