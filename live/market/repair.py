@@ -1,4 +1,4 @@
-"""Asks the venue's history for bars the stream did not bring, until each is here or known not to be."""
+"""Asks history for bars the stream did not bring, until each is here or known not to be."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable

@@ -1,4 +1,4 @@
-"""The pump: bars from the stream into the collator, whole minutes into the scanner, news to the bus."""
+"""The pump: bars from stream to collator, whole minutes to the scanner, news to the bus."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

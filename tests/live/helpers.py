@@ -12,7 +12,7 @@ from live.venues.port import Failed, Ok
 
 STEP = 900_000
 T0 = 1_700_000_100_000 // STEP * STEP
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
 
 
 def walk(n: int, seed: int = 0, start: int = T0) -> Bars:
@@ -59,7 +59,7 @@ async def until(condition: Callable[[], bool], what: str, timeout_s: float = TIM
     """Wait for a condition that other tasks bring about; fails by name, never by luck."""
     try:
         async with asyncio.timeout(timeout_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - the tasks under test own no event
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"never happened: {what}") from None

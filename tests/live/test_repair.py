@@ -1,4 +1,4 @@
-"""Holes: asked for, filled, declared, given up; the pump over a scripted stream and a manual clock."""
+"""Holes: filled, declared, given up; the pump over a scripted stream and a manual clock."""
 
 import asyncio
 import contextlib
@@ -152,7 +152,7 @@ async def test_the_grace_passes_and_the_others_go_on() -> None:
     rig.rest.script = [Throttled(5.0)] * 2
     async with rig.running():
         rig.send("A", 0)
-        await until(lambda: rig.collator.started(), "the first bar is here")
+        await until(rig.collator.started, "the first bar is here")
         rig.rest.now_ms = T0 + STEP + 60_000
         await rig.tick(10, lambda: rig.handed == [(T0, 0)], "A alone is decided")
         assert rig.collator.minute == T0
@@ -184,7 +184,7 @@ async def test_a_venue_that_never_answers_does_not_stop_the_market(failure: obje
     async with rig.running():
         rig.send("A", 0)
         rig.send("A", 1)
-        await until(lambda: rig.collator.started(), "bars are here")
+        await until(rig.collator.started, "bars are here")
         await rig.tick(200, lambda: rig.collator.minute == T0 + STEP, "B is given up")
     assert rig.pump.repairer.counters.given_up == 1
     assert any("B" in note for note in rig.notes)
@@ -267,7 +267,7 @@ async def test_the_stream_waits_while_too_much_waits_behind_a_hole() -> None:
 def test_drops_lates_and_duplicates_in_any_mix_end_in_the_same_contexts(
     seed: int, late: set[tuple[int, int]], lost: set[tuple[int, int]]
 ) -> None:
-    async def play(disturbed: bool) -> bytes:
+    async def play(*, disturbed: bool) -> bytes:
         rig = Rig(two())
         rng = np.random.default_rng(seed)
         rig.rest.now_ms = T0 + (N + 1) * STEP
@@ -288,7 +288,7 @@ def test_drops_lates_and_duplicates_in_any_mix_end_in_the_same_contexts(
             await until(lambda: len(rig.handed) == 2 * N, "all bars of both")
         return rig.scanner.contexts.tobytes()
 
-    assert asyncio.run(play(True)) == asyncio.run(play(False))
+    assert asyncio.run(play(disturbed=True)) == asyncio.run(play(disturbed=False))
 
 
 def test_what_history_surely_holds() -> None:

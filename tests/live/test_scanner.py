@@ -1,4 +1,4 @@
-"""The live scan against the scan of history: the same bytes, market facts included; snapshots too."""
+"""The live scan against the scan of history: the same bytes, market facts included; snapshots."""
 
 from pathlib import Path
 

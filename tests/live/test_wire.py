@@ -1,5 +1,6 @@
 """The codec: what goes over the wire comes back to the bit, and nothing unreadable passes."""
 
+import contextlib
 import json
 import math
 import os
@@ -25,7 +26,10 @@ def test_a_number_reads_back_to_the_bit_and_is_plain(value: float) -> None:
 
 
 @given(values=st.tuples(price, price, price, price, price, price), confirm=st.booleans())
-def test_a_candle_survives_the_stream_bit_for_bit(values: tuple[float, ...], confirm: bool) -> None:
+def test_a_candle_survives_the_stream_bit_for_bit(
+    values: tuple[float, ...],
+    confirm: bool,  # noqa: FBT001 - hypothesis passes it by name
+) -> None:
     raw = wire.encode_kline(
         "kline.15.AUSDT", "15", 1_700_000_100_000, STEP, values, confirm=confirm, ts=7
     )
@@ -40,10 +44,8 @@ def test_a_candle_survives_the_stream_bit_for_bit(values: tuple[float, ...], con
 
 @given(raw=st.binary(max_size=200))
 def test_garbage_is_a_wire_error_or_a_message_never_a_crash(raw: bytes) -> None:
-    try:
-        wire.decode_stream(raw)
-    except wire.WireError as error:
-        assert error.why
+    with contextlib.suppress(wire.WireError):
+        assert wire.decode_stream(raw) is not None
 
 
 @pytest.mark.parametrize(
