@@ -40,7 +40,7 @@ def _agree(params: DetectorParams, bars: Bars, *, step_ms: int = STEP_MS, facts=
 @given(seeds, st.sampled_from(NAMES))
 def test_the_step_equals_its_twin(seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)
-    _agree(small(name), with_holes(rng, path(rng, 700), int(rng.integers(0, 2))))
+    _agree(small(name), with_holes(rng, path(rng, 500), int(rng.integers(0, 2))))
 
 
 @pytest.mark.laws
@@ -68,7 +68,7 @@ def test_the_step_equals_its_twin_with_other_parameters(seed: int, name: str) ->
             relvol_min=float(rng.choice([0.0, 1.5])), attempts_max=int(rng.integers(1, 4))
         ),
     )
-    bars = with_holes(rng, path(rng, 600), 2, longest=3)
+    bars = with_holes(rng, path(rng, 400), 2, longest=3)
     if rng.random() < 0.2:
         ts, *prices, volume = columns(bars)
         bars = Bars.from_arrays(ts, *prices, 0.0 * volume)
@@ -78,7 +78,7 @@ def test_the_step_equals_its_twin_with_other_parameters(seed: int, name: str) ->
 @pytest.mark.laws
 @given(seeds)
 def test_the_step_equals_its_twin_with_market_facts(seed: int) -> None:
-    universe = market(np.random.default_rng(seed), 3, 400)
+    universe = market(np.random.default_rng(seed), 2, 250)
     facts = market_history(universe, MarketParams(24, 48, 0.1), STEP_MS)
     for bars in universe.values():
         _agree(small("early"), bars, facts=facts)
@@ -86,7 +86,7 @@ def test_the_step_equals_its_twin_with_market_facts(seed: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_shipped_profiles_at_full_size(name: str) -> None:
-    bars = path(np.random.default_rng(11), 1800, scale=4.0)
+    bars = path(np.random.default_rng(16), 1200, scale=4.0)
     events = _agree(load_profile(name, "15m").params, bars)
     assert {EventKind.DUMP, EventKind.STAB, EventKind.ARMED} <= set(events["kind"].tolist())
 

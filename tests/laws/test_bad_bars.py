@@ -20,7 +20,7 @@ pytestmark = pytest.mark.laws
 seeds = st.integers(0, 2**32 - 1)
 names = st.sampled_from(NAMES)
 gaps = st.sampled_from([0, 0, 4])
-BARS = 600
+BARS = 400
 _FLOATS = [f for f in CONTEXT.names or () if CONTEXT[f].base.kind == "f"]
 
 
