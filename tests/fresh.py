@@ -1,4 +1,4 @@
-"""`make fresh`: clone into an empty folder with empty caches; seconds to the demo page, seconds to passing tests.
+"""`make fresh`: clone, empty caches; seconds to the demo page and to passing tests.
 
 Not a test of pytest's: it takes minutes and the network's registries.
 """

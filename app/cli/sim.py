@@ -1,0 +1,94 @@
+"""`zion sim`: a Bybit V5 market on loopback, replayed from a lake."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    help="Serve Bybit's public V5 market, REST and streams, replayed from a lake. Prints one JSON line when"
+    " ready.",
+    epilog="Example:  zion sim --lake ../shared/data/lake --venue bybit --interval 15m --speed 900",
+)
+def sim(
+    lake: Annotated[Path | None, typer.Option(help="Lake of history; default ZION_LAKE.")] = None,
+    venue: Annotated[
+        str | None, typer.Option(help="Venue in the lake; its only one by default.")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="Candles to replay.")] = "15m",
+    symbols: Annotated[str | None, typer.Option(help="A,B,C; all by default.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    speed: Annotated[str, typer.Option(help="Replay seconds per second, or max, or hold.")] = "60",
+    start: Annotated[
+        str | None, typer.Option(help="ISO time (UTC) where the clock begins.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of drawn faults.")] = 0,
+    faults: Annotated[Path | None, typer.Option(help="JSON list of faults to arm.")] = None,
+    updates: Annotated[int, typer.Option(min=0, max=60, help="Pushes of an open candle.")] = 4,
+) -> None:
+    """Run the venue simulator until interrupted."""
+    import asyncio
+
+    from engine.errors import DataError, UsageError
+    from live.clock import SystemClock
+    from live.settings import load_settings
+    from live.venues.bybit.faults import draw_faults, read_faults
+    from live.venues.bybit.lakereplay import read_replay
+    from live.venues.bybit.simserver import SimServer, parse_speed
+
+    path = lake or load_settings().settings.lake_path
+    if path is None:
+        raise UsageError(
+            "no lake to replay", hint="--lake PATH, or ZION_LAKE, or `zion data synth`"
+        )
+    pace = parse_speed(speed)
+    names = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else None
+    replay = read_replay(path, interval, venue=venue, symbols=names)
+    begin = _time_ms(start) if start else replay.default_start()
+    server = SimServer(replay, interval, SystemClock(), speed=pace, start_ms=begin, updates=updates)
+    if faults is not None:
+        try:
+            raw = faults.read_bytes()
+        except OSError as error:
+            raise DataError(f"{faults} cannot be read", why=error.strerror or "") from error
+        server.add_faults(draw_faults(read_faults(raw), replay, seed))
+    asyncio.run(_serve(server, port))
+
+
+async def _serve(server, port: int) -> None:  # noqa: ANN001 - imported lazily
+    import asyncio
+    import contextlib
+    import json
+    import signal
+
+    addresses = await server.start(port)
+    typer.echo(json.dumps(addresses))
+    over = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, over.set)
+    serving = asyncio.create_task(server.wait())
+    stopping = asyncio.create_task(over.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    await server.stop()
+    await asyncio.gather(serving, stopping, return_exceptions=True)
+
+
+def _time_ms(text: str) -> int:
+    from datetime import UTC, datetime
+
+    from engine.errors import UsageError
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--start {text!r} is not an ISO time", hint="2025-03-01T00:00:00"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)

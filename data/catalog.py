@@ -1,0 +1,452 @@
+"""The lake: where bars and funding rest, how they are found, read and written.
+
+    <lake>/venue=<v>/interval=<i>/symbol=<S>/*.parquet    ts open high low close volume turnover
+    <lake>/funding/venue=<v>/symbol=<S>/*.parquet         ts funding_rate
+
+A series is one `data.parquet` (the head: closed history) and, for the hot end, one
+`tail-YYYY-MM.parquet` a month. `compact` folds the tails into the head.
+
+Several files of a series are read as one: ascending in ts, and where two files hold the same ts
+the one written last wins. Our files carry their order of writing (`zion.seq`); files of other
+writers come before ours, in the order of their names. A head holds all that was written before it,
+so a crash between writing a head and removing what it replaced changes nothing a reader sees.
+
+Inside one file the later row wins, and rows out of order are put in order; both are counted in
+`Lake.skips` and named by `zion data check`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from data.blocks import bar_table, bars_of, block_of, merge, table_of
+from data.column_cache import ColumnCache, identity
+from data.files import (
+    BAR_SCHEMA,
+    FUNDING_SCHEMA,
+    FileFacts,
+    check_schema,
+    facts,
+    parquet_bytes,
+    read_columns,
+    series_lock,
+    write_atomic,
+)
+from data.layout import check_name, keys, parquet_files, unknown
+from engine.bars import INTERVAL_MS, Bars, interval_ms
+from engine.errors import DataError, UsageError
+
+HEAD_NAME = "data.parquet"
+CODECS = ("none", "lz4", "zstd")
+
+
+@dataclass(frozen=True, slots=True)
+class Skips:
+    """Rows of a series that a reader does not see as they lie in the files.
+
+    Attributes
+    ----------
+    duplicates : int
+        Rows replaced by a later row of the same ts in the same file.
+    disordered : int
+        Rows that stood after a later ts in the same file; read in their right place.
+    overlaps : int
+        Rows replaced by a file written later.
+    """
+
+    duplicates: int = 0
+    disordered: int = 0
+    overlaps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesInfo:
+    """One series of the lake, as its footers tell it; `problem` names what cannot be read."""
+
+    venue: str
+    interval: str
+    symbol: str
+    bars: int
+    first_ts: int | None
+    last_ts: int | None
+    files: int
+    size_bytes: int
+    problem: str = ""
+
+
+class Lake:
+    """A folder of market history.
+
+    Parameters
+    ----------
+    path : Path | str
+        The lake; nothing is opened or made before it is asked for.
+    cache : Path | str | None
+        A folder for mapped columns (never inside a read-only lake); None reads the files each time.
+    codec : str
+        Compression of files written: "none" (fastest to read, the default), "lz4" or "zstd".
+    durable : bool
+        Writes survive a power cut; False for what can be made again.
+
+    Attributes
+    ----------
+    skips : dict[(venue, interval, symbol), Skips]
+        What the reads so far had to put right, only where there was something.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        cache: Path | str | None = None,
+        codec: str = "none",
+        durable: bool = True,
+    ) -> None:
+        self.path = Path(path)
+        if codec not in CODECS:
+            raise UsageError(f"unknown codec {codec!r}", hint=f"one of {', '.join(CODECS)}")
+        self.codec = codec
+        self.durable = durable
+        self.skips: dict[tuple[str, str, str], Skips] = {}
+        self._prefix = str(self.path.absolute())
+        self._cache = ColumnCache(Path(cache)) if cache is not None else None
+        self._mapped: dict[tuple[str, str, str], tuple[object, Bars]] = {}
+
+    # -- what there is ---------------------------------------------------------------------------
+
+    def venues(self) -> list[str]:
+        """Return the venues that have bars, by name; `DataError` when there is no lake at all."""
+        return keys(self._root(), "venue")
+
+    def intervals(self, venue: str) -> list[str]:
+        """Return the intervals of a venue, shortest first; `DataError` names near matches."""
+        found = keys(self._venue(venue), "interval")
+        return sorted(found, key=lambda i: (INTERVAL_MS.get(i, 0), i))
+
+    def symbols(self, venue: str, interval: str) -> list[str]:
+        """Return the symbols of a venue and interval, by name; `DataError` names what there is."""
+        return keys(self._interval(venue, interval), "symbol")
+
+    def resolve_venue(self, venue: str | None) -> str:
+        """Return the venue meant: the one named, or the only one.
+
+        Raises
+        ------
+        UsageError
+            None named and the lake has several.
+        DataError
+            No lake, an empty lake, or no such venue.
+        """
+        if venue is not None:
+            self._venue(venue)
+            return venue
+        found = self.venues()
+        if not found:
+            raise self._empty()
+        if len(found) > 1:
+            raise UsageError(
+                f"the lake {self.path} has several venues: {', '.join(found)}",
+                hint=f"name one, as in --venue {found[0]}",
+            )
+        return found[0]
+
+    def series(
+        self, venue: str | None = None, interval: str | None = None
+    ) -> list[tuple[str, str, str]]:
+        """Return (venue, interval, symbol) of every series, or of those asked for."""
+        found = [
+            (v, i, s)
+            for v in ([venue] if venue else self.venues())
+            for i in self.intervals(v)
+            if interval in (None, i)
+            for s in self.symbols(v, i)
+        ]
+        if interval is not None and not found:
+            raise self._no_interval(interval, venue)
+        return found
+
+    def info(self, venue: str, interval: str, symbol: str) -> SeriesInfo:
+        """Return bars, range and size of a series, from footers; problems are told, not raised."""
+        paths = self.files(venue, interval, symbol)
+        try:
+            known = self._live_files(paths, _labels(venue, interval, symbol))
+        except DataError as error:
+            why = f": {error.why}" if error.why else ""
+            size = sum(p.stat().st_size for p in paths if p.exists())
+            problem = f"{error.what}{why}"
+            return SeriesInfo(venue, interval, symbol, 0, None, None, len(paths), size, problem)
+        firsts = [f.first_ts for f in known if f.first_ts is not None]
+        lasts = [f.last_ts for f in known if f.last_ts is not None]
+        return SeriesInfo(
+            venue,
+            interval,
+            symbol,
+            # Rows of overlapping files are counted once each only by reading them.
+            sum(f.rows for f in known)
+            if len(known) == 1
+            else len(self.read(venue, interval, symbol)),
+            min(firsts, default=None),
+            max(lasts, default=None),
+            len(paths),
+            sum(f.size_bytes for f in known),
+        )
+
+    def files(self, venue: str, interval: str, symbol: str) -> list[Path]:
+        """Return the Parquet files of a series by name; `DataError` names near matches."""
+        paths = parquet_files(self.folder(venue, interval, symbol))
+        if not paths:
+            raise self._no_symbol(venue, interval, symbol)
+        return paths
+
+    def live_files(self, venue: str, interval: str, symbol: str) -> list[Path]:
+        """Return the files of a series that count, in order of writing."""
+        paths = self.files(venue, interval, symbol)
+        if len(paths) == 1:
+            return paths
+        return [f.path for f in self._live_files(paths, _labels(venue, interval, symbol))]
+
+    def folder(self, venue: str, interval: str, symbol: str) -> Path:
+        """Return where a series lies, whether it exists or not."""
+        return self.path / f"venue={venue}" / f"interval={interval}" / f"symbol={symbol}"
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def read(
+        self,
+        venue: str,
+        interval: str,
+        symbol: str,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> Bars:
+        """Read the bars of a series with start_ms <= ts < end_ms.
+
+        Returns
+        -------
+        Bars
+            Strictly ascending ts; values as they are in the files, NaN where null.
+
+        Raises
+        ------
+        DataError
+            Unknown venue, interval or symbol; a file that is broken, mistyped or lacks columns.
+        """
+        name = (venue, interval, symbol)
+        if self._cache is None:
+            block, counts = self._load(self.files(*name), _labels(*name))
+            bars = bars_of(block)
+        else:
+            bars, counts = self._read_cached(self._cache, name)
+        if any(counts):
+            self.skips[name] = Skips(*counts)
+        else:
+            self.skips.pop(name, None)
+        if start_ms is None and end_ms is None:
+            return bars
+        first = 0 if start_ms is None else int(np.searchsorted(bars.ts, start_ms))
+        stop = len(bars) if end_ms is None else int(np.searchsorted(bars.ts, end_ms))
+        return bars.slice(first, max(first, stop))
+
+    def funding(self, venue: str, symbol: str) -> pl.DataFrame | None:
+        """Return `ts` (UTC ms) and `funding_rate`, ascending; None where no series is known."""
+        folder = self._funding_folder(venue, symbol)
+        paths = parquet_files(folder)
+        if not paths:
+            return None
+        labels = {"venue": venue, "symbol": symbol}
+        blocks = [read_columns(path, FUNDING_SCHEMA, labels) for path in paths]
+        block, _ = merge(blocks)
+        return pl.DataFrame({"ts": block[0].view(np.int64), "funding_rate": block[1]})
+
+    def _read_cached(
+        self, cache: ColumnCache, name: tuple[str, str, str]
+    ) -> tuple[Bars, tuple[int, ...]]:
+        series = f"{self._prefix}/venue={name[0]}/interval={name[1]}/symbol={name[2]}"
+        key = identity(series)
+        held = self._mapped.get(name)
+        if held is not None and held[0] == key:
+            skips = self.skips.get(name, Skips())
+            return held[1], (skips.duplicates, skips.disordered, skips.overlaps)
+        found = cache.load(series, key)
+        if found is None:
+            found = self._load(self.files(*name), _labels(*name))
+            cache.store(series, key, *found)
+        bars = bars_of(found[0])
+        self._mapped[name] = (key, bars)
+        return bars, found[1]
+
+    def _load(
+        self, paths: list[Path], labels: Mapping[str, str]
+    ) -> tuple[np.ndarray, tuple[int, ...]]:
+        if len(paths) > 1:
+            paths = [f.path for f in self._live_files(paths, labels)]
+        return merge([read_columns(path, BAR_SCHEMA, labels) for path in paths])
+
+    def _live_files(self, paths: Sequence[Path], labels: Mapping[str, str]) -> list[FileFacts]:
+        """Return the files that count, in order of writing."""
+        known = sorted(
+            (facts(p, BAR_SCHEMA, labels) for p in paths), key=lambda f: (f.seq, f.path.name)
+        )
+        newest_head = max((f.seq for f in known if f.head), default=-1)
+        return [f for f in known if f.seq >= newest_head]
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def write_bars(self, venue: str, interval: str, symbol: str, bars: pl.DataFrame | Bars) -> int:
+        """Replace a whole series by these bars, atomically; return their number.
+
+        Raises
+        ------
+        DataError
+            Columns missing or mistyped, ts not strictly ascending, or the disk refuses; the old
+            series is then untouched.
+        """
+        table = bar_table(bars)
+        folder = self._checked_folder(venue, interval, symbol)
+        with series_lock(folder):
+            self._write_head(folder, _labels(venue, interval, symbol), table)
+        return len(table)
+
+    def append(self, venue: str, interval: str, symbol: str, bars: pl.DataFrame | Bars) -> int:
+        """Add bars to the monthly tails, atomically by month; a ts already there is replaced.
+
+        Returns
+        -------
+        int
+            The number of bars given. Months are written in order: a crash cuts off the end.
+        """
+        table = bar_table(bars)
+        folder = self._checked_folder(venue, interval, symbol)
+        labels = _labels(venue, interval, symbol)
+        months = np.asarray(table["ts"]).astype("datetime64[ms]").astype("datetime64[M]")
+        with series_lock(folder):
+            seq = self._next_seq(folder, labels)
+            for month in np.unique(months):
+                fresh = block_of(table.filter(pa.array(months == month)))
+                path = folder / f"tail-{month}.parquet"
+                if path.exists() and facts(path, BAR_SCHEMA, labels).seq >= self._head_seq(
+                    folder, labels
+                ):
+                    fresh, _ = merge([read_columns(path, BAR_SCHEMA, labels), fresh])
+                meta = {**labels, "schema": "1", "seq": str(seq)}
+                write_atomic(
+                    path, parquet_bytes(table_of(fresh), meta, self.codec), durable=self.durable
+                )
+        return len(table)
+
+    def compact(self, venue: str, interval: str, symbol: str) -> int:
+        """Fold all files of a series into one head; return how many (0: nothing to do)."""
+        paths = self.files(venue, interval, symbol)
+        labels = _labels(venue, interval, symbol)
+        folder = self._checked_folder(venue, interval, symbol)
+        with series_lock(folder):
+            paths = parquet_files(folder)
+            if len(paths) == 1 and facts(paths[0], BAR_SCHEMA, labels).head:
+                return 0
+            block, _ = self._load(paths, labels)
+            self._write_head(folder, labels, table_of(block))
+        return len(paths)
+
+    def write_funding(self, venue: str, symbol: str, frame: pl.DataFrame) -> int:
+        """Merge funding rates (`ts`, `funding_rate`) into a series; return the rows then held."""
+        folder = self._funding_folder(venue, symbol)
+        labels = {"venue": venue, "symbol": symbol}
+        found = frame.select("ts", "funding_rate").to_arrow()
+        check_schema(folder, found.schema, FUNDING_SCHEMA)
+        fresh = np.empty((2, len(found)))
+        fresh[0].view(np.int64)[:] = frame["ts"].to_numpy()
+        fresh[1] = frame["funding_rate"].to_numpy()
+        with series_lock(folder):
+            old = [read_columns(p, FUNDING_SCHEMA, labels) for p in parquet_files(folder)]
+            block, _ = merge([*old, fresh])
+            columns = [pa.array(block[0].view(np.int64)), pa.array(block[1])]
+            table = pa.Table.from_arrays(columns, schema=FUNDING_SCHEMA)
+            meta = {**labels, "schema": "1"}
+            write_atomic(
+                folder / HEAD_NAME, parquet_bytes(table, meta, self.codec), durable=self.durable
+            )
+            for path in parquet_files(folder):
+                if path.name != HEAD_NAME:
+                    path.unlink()
+        return len(table)
+
+    def _write_head(self, folder: Path, labels: Mapping[str, str], table: pa.Table) -> None:
+        seq = self._next_seq(folder, labels, tolerant=True)
+        meta = {**labels, "schema": "1", "seq": str(seq), "head": "1"}
+        write_atomic(
+            folder / HEAD_NAME, parquet_bytes(table, meta, self.codec), durable=self.durable
+        )
+        for path in parquet_files(folder):
+            if path.name != HEAD_NAME:
+                path.unlink()
+
+    def _next_seq(self, folder: Path, labels: Mapping[str, str], *, tolerant: bool = False) -> int:
+        highest = 0
+        for path in parquet_files(folder):
+            try:
+                highest = max(highest, facts(path, BAR_SCHEMA, labels).seq)
+            except DataError:
+                # Replacing a series must work above all when its old files are broken.
+                if not tolerant:
+                    raise
+        return highest + 1
+
+    def _head_seq(self, folder: Path, labels: Mapping[str, str]) -> int:
+        known = [facts(p, BAR_SCHEMA, labels) for p in parquet_files(folder)]
+        return max((f.seq for f in known if f.head), default=-1)
+
+    # -- names and errors ------------------------------------------------------------------------
+
+    def _root(self) -> Path:
+        if not self.path.is_dir():
+            raise DataError(
+                f"no lake at {self.path}",
+                why="there is no such folder",
+                hint=f"zion data synth --lake {self.path} makes one, or name another with --lake",
+            )
+        return self.path
+
+    def _empty(self) -> DataError:
+        return DataError(
+            f"the lake {self.path} is empty",
+            hint=f"zion data synth --lake {self.path}, or zion data import PATH --lake {self.path}",
+        )
+
+    def _venue(self, venue: str) -> Path:
+        path = self._root() / f"venue={venue}"
+        if not path.is_dir():
+            found = self.venues()
+            raise unknown("venue", venue, found, f"in {self.path}") if found else self._empty()
+        return path
+
+    def _interval(self, venue: str, interval: str) -> Path:
+        path = self._venue(venue) / f"interval={interval}"
+        if not path.is_dir():
+            raise unknown("interval", interval, self.intervals(venue), f"for {venue}")
+        return path
+
+    def _no_interval(self, interval: str, venue: str | None) -> DataError:
+        every = {i for v in ([venue] if venue else self.venues()) for i in self.intervals(v)}
+        return unknown("interval", interval, sorted(every), f"in {self.path}")
+
+    def _no_symbol(self, venue: str, interval: str, symbol: str) -> DataError:
+        return unknown("symbol", symbol, self.symbols(venue, interval), f"at {venue} {interval}")
+
+    def _checked_folder(self, venue: str, interval: str, symbol: str) -> Path:
+        interval_ms(interval)
+        for kind, name in (("venue", venue), ("symbol", symbol)):
+            check_name(kind, name)
+        return self.folder(venue, interval, symbol)
+
+    def _funding_folder(self, venue: str, symbol: str) -> Path:
+        check_name("venue", venue)
+        check_name("symbol", symbol)
+        return self.path / "funding" / f"venue={venue}" / f"symbol={symbol}"
+
+
+def _labels(venue: str, interval: str, symbol: str) -> dict[str, str]:
+    return {"venue": venue, "interval": interval, "symbol": symbol}

@@ -1,0 +1,86 @@
+"""The only clock of the live wing: everything else receives one of these."""
+
+import asyncio
+import heapq
+import itertools
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the live wing may ask of time."""
+
+    def now_ms(self) -> int:
+        """Return the wall clock, UTC ms. For records; never to measure a wait."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Return seconds that never jump back. For waits and ages."""
+        ...
+
+    async def sleep(self, delay_s: float) -> None:
+        """Return after ``delay_s`` seconds of this clock."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_ms(self) -> int:
+        """Return the wall clock, UTC ms."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic_s(self) -> float:
+        """Return the machine's monotonic clock."""
+        return time.monotonic()
+
+    async def sleep(self, delay_s: float) -> None:
+        """Sleep on the event loop."""
+        await asyncio.sleep(delay_s)
+
+
+class ManualClock:
+    """A clock that stands until it is told to advance: tests and simulations.
+
+    Parameters
+    ----------
+    start_ms : int
+        Wall clock at monotonic 0, UTC ms.
+    """
+
+    def __init__(self, start_ms: int = 0) -> None:
+        self._start_ms = start_ms
+        self._elapsed_ms = 0  # an integer: a float of 1.7e12 ms would round small steps away
+        self._order = itertools.count()
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    def now_ms(self) -> int:
+        """Return the wall clock, UTC ms."""
+        return self._start_ms + self._elapsed_ms
+
+    def monotonic_s(self) -> float:
+        """Return seconds since the start."""
+        return self._elapsed_ms / 1000.0
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait until the clock has been advanced past the delay."""
+        if delay_s <= 0.0:
+            await asyncio.sleep(0)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        due = self._elapsed_ms + round(delay_s * 1000.0)
+        heapq.heappush(self._sleepers, (due, next(self._order), woken))
+        await woken
+
+    @property
+    def sleepers(self) -> int:
+        """How many tasks wait for this clock."""
+        return sum(not woken.done() for _, _, woken in self._sleepers)
+
+    def advance(self, delay_s: float) -> None:
+        """Move time on and wake whoever is due, in order of their due times."""
+        self._elapsed_ms += round(delay_s * 1000.0)
+        while self._sleepers and self._sleepers[0][0] <= self._elapsed_ms:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)

@@ -1,0 +1,515 @@
+"""The composition root of the market layer: builds it, starts it (start == recover), answers the faces."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from engine.bars import INTERVAL_MS
+from engine.messages import Phase
+from engine.pipeline.profile import Profile
+from live.bus import LocalBus, Overflow, Subscription
+from live.clock import Clock, SystemClock
+from live.market import catchup
+from live.market.collate import Batch, Collator
+from live.market.readmodel import EventLog, ReadModel
+from live.market.repair import RepairOptions, settled_through
+from live.market.scanner import Scan, Scanner
+from live.market.snapshot import Snapshot, SnapshotUnusable, read_snapshot, write_snapshot
+from live.market.stream import Pump
+from live.market.universe import Rules, Universe, select
+from live.market.views import (
+    BarsClosed,
+    BoardRow,
+    BoardView,
+    CoinView,
+    EventView,
+    HealthView,
+    PhaseEvents,
+    PriceTick,
+    UniverseChanged,
+)
+from live.settings import Settings
+from live.venues.port import Ok, PublicRest, PublicStream
+
+_NOTES = 50
+
+
+class MarketService:
+    """The shared market layer: one interval, one profile, all eligible coins.
+
+    Parameters
+    ----------
+    settings : Settings
+    profile : Profile
+        Its interval is the one watched.
+    clock, rest, stream
+        The outside world.
+    bus : LocalBus, optional
+        Where news goes; an own one by default.
+
+    Notes
+    -----
+    Nothing opens before `start`. Everything runs on the event loop that called it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        profile: Profile,
+        *,
+        clock: Clock,
+        rest: PublicRest,
+        stream: PublicStream,
+        bus: LocalBus | None = None,
+    ) -> None:
+        self.settings = settings
+        self.profile = profile
+        self.interval = profile.interval
+        self.mode = settings.venue.upper()
+        self.bus = bus or LocalBus()
+        self.universe = Universe()
+        self.status = "stopped"
+        self.log = EventLog()
+        interval_ms = INTERVAL_MS[self.interval]
+        self.collator = Collator(interval_ms)
+        self.scanner = Scanner(
+            profile,
+            interval_ms,
+            window_bars=settings.window_bars,
+            market_rows=max(4096, settings.warmup_bars),
+        )
+        self.pump = Pump(
+            self.collator,
+            self.scanner,
+            stream=stream,
+            rest=rest,
+            clock=clock,
+            interval=self.interval,
+            scanned=self._scanned,
+            note=self.note,
+            grace_s=settings.grace_s,
+            options=RepairOptions(settle_s=settings.settle_s),
+        )
+        self._clock = clock
+        self._rest = rest
+        self._stream = stream
+        self._fetcher = catchup.Fetcher(rest, clock, self.interval, interval_ms)
+        self._read = ReadModel(self.scanner, self.collator, self.log)
+        self._ticks: dict[str, str] = {}
+        self._rules = Rules(
+            settings.turnover_min_usdt, settings.listed_min_days, settings.blacklist
+        )
+        self._notes: deque[str] = deque(maxlen=_NOTES)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._since = 0
+        self._venue_ms = 0
+        self._venue_at_s = 0.0
+        self._saved_minute = 0
+        self._warming: set[str] = set()
+        self._failed: asyncio.Future[None] | None = None
+
+    # ------------------------------------------------------------------ life
+
+    @property
+    def scan_ms(self) -> float | None:
+        """How long the newest scan took, ms."""
+        return self.pump.scan_ms
+
+    @property
+    def scan_symbols(self) -> int:
+        """Of how many coins the newest scan was."""
+        return self.pump.scan_symbols
+
+    @property
+    def snapshot_path(self) -> Path:
+        """Where the detector's state is kept between runs."""
+        return self.settings.home / "market" / f"{self.profile.id}.snapshot"
+
+    async def start(self) -> None:
+        """Recover what was known, replay what was missed, then follow the stream; returns when live."""
+        await self._set_status("starting")
+        self._failed = asyncio.get_running_loop().create_future()
+        instruments_ms = await self._first_universe()
+        starts, old = self._restore(instruments_ms)
+        await self._catch_up(starts, old, instruments_ms)
+        self._stream.watch(self.universe.symbols)
+        await self._stream.start()
+        for job, name in (
+            (self.pump.run(), "market-pump"),
+            (self._publish_ticks(), "market-ticks"),
+            (self._refresh_universe(), "market-universe"),
+            (self._save_now_and_then(), "market-snapshot"),
+        ):
+            task = asyncio.create_task(job, name=name)
+            task.add_done_callback(self._task_ended)
+            self._tasks.append(task)
+        await self._set_status("live")
+
+    async def stop(self) -> None:
+        """Stop following, save the state, release the venue."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._stream.close()
+        if self.collator.minute:
+            await self.save()
+        await self._rest.close()
+        await self._set_status("stopped")
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        error = task.exception()
+        # A part of the service died: say so, loudly, instead of going on half blind.
+        self.note(f"{task.get_name()} ended: {error!r}")
+        self.status = "degraded"
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(RuntimeError(f"{task.get_name()} ended: {error!r}"))
+
+    async def failure(self) -> None:
+        """Wait until a part of the service dies, and raise why."""
+        if self._failed is not None:
+            await asyncio.shield(self._failed)
+
+    def note(self, text: str) -> None:
+        """Keep something a person should know."""
+        self._notes.append(text)
+
+    async def _set_status(self, status: str) -> None:
+        self.status = status
+        self._since = self._clock.now_ms()
+        await self.bus.publish("health", self.health())
+
+    # ------------------------------------------------------------------ universe
+
+    async def _ask_universe(self) -> tuple[Universe, int] | str:
+        instruments = await self._rest.instruments()
+        if not isinstance(instruments, Ok):
+            return f"instruments: {instruments}"
+        tickers = await self._rest.tickers()
+        if not isinstance(tickers, Ok):
+            return f"tickers: {tickers}"
+        self._saw_venue(tickers.venue_ms)
+        self._ticks = {i.symbol: i.price_filter.tick_size for i in instruments.value}
+        chosen = select(instruments.value, tickers.value, self._rules, tickers.venue_ms)
+        return chosen, tickers.venue_ms
+
+    async def _first_universe(self) -> int:
+        wait_s = 1.0
+        while True:
+            found = await self._ask_universe()
+            if not isinstance(found, str):
+                self.universe, venue_ms = found
+                return venue_ms
+            self.note(f"the list of coins cannot be read yet ({found})")
+            await self._clock.sleep(wait_s)
+            wait_s = min(60.0, wait_s * 2.0)
+
+    async def _refresh_universe(self) -> None:
+        while True:
+            await self._clock.sleep(self.settings.universe_refresh_s)
+            await self.refresh_universe()
+
+    async def refresh_universe(self) -> None:
+        """Look at the venue's list again; coins come and go without a restart."""
+        found = await self._ask_universe()
+        if isinstance(found, str):
+            self.note(f"the list of coins could not be refreshed ({found}); the old one stays")
+            return
+        newer, _ = found
+        added, removed = self.universe.diff(newer)
+        self.universe = newer
+        if not added and not removed:
+            return
+        async with self.pump.turn:
+            for symbol in removed:
+                self.collator.deactivate(symbol)
+            self._tell_universe()
+        self._stream.watch(newer.symbols)
+        await self.pump.drain()
+        for symbol in added:
+            await self._join(symbol)
+        await self.bus.publish("universe", UniverseChanged(added, removed))
+
+    def _tell_universe(self) -> None:
+        rows = self.collator.active()
+        self.scanner.set_universe(rows, [self.collator.symbol(r) for r in rows])
+
+    async def _join(self, symbol: str) -> None:
+        """Warm a coin up from history and let it take part from the open minute on."""
+        self._warming.add(symbol)
+        step_ms = self.collator.interval_ms
+        row = self.collator.row(symbol)
+        self.scanner.grow(len(self.collator))
+        oldest = self.collator.minute - self.settings.warmup_bars * step_ms
+        at = max(oldest, self.collator.last(row) + step_ms)
+        bars = []
+        while True:
+            end = self.collator.minute - step_ms
+            history = await self._fetcher.fetch(symbol, at, end)
+            bars += history.bars
+            if history.failure:
+                self.note(f"{symbol}: its history could not be read ({history.failure})")
+            at = max(at, end + step_ms)
+            async with self.pump.turn:
+                if self.collator.minute > at and not history.failure:
+                    continue  # minutes went by while we read: read those too
+                ts, values = catchup.as_arrays(bars)
+                events = self.scanner.replay(row, ts, values)
+                self.collator.activate(symbol, int(ts[-1]) if len(ts) else 0)
+                self._tell_universe()
+                self._warming.discard(symbol)
+                self.log.add(events, self.collator, replayed=True)
+            await self.pump.drain()
+            return
+
+    # ------------------------------------------------------------------ recovery
+
+    def _restore(self, venue_ms: int) -> tuple[dict[str, int], int]:
+        """Load the snapshot; returns where each symbol's history must begin, and the old open minute."""
+        step_ms = self.collator.interval_ms
+        oldest = (venue_ms // step_ms - self.settings.warmup_bars) * step_ms
+        starts = dict.fromkeys(self.universe.symbols, oldest)
+        try:
+            old = read_snapshot(
+                self.snapshot_path, interval_ms=step_ms, params_hash=self.profile.params_hash
+            )
+        except SnapshotUnusable as error:
+            self.note(f"the detector starts from history: {error}")
+            old = None
+        if old is not None and not oldest <= old.minute <= venue_ms:
+            self.note(
+                "the detector starts from history: the snapshot is too old, or from the future"
+            )
+            old = None
+        if old is None:
+            for symbol in self.universe.symbols:
+                self.collator.row(symbol)
+            self.scanner.grow(len(self.collator))
+            return starts, 0
+        self._load(old)
+        for symbol in self.universe.symbols:
+            row = self.collator.row(symbol)
+            if row < len(old.symbols) and old.last[row] >= oldest:
+                starts[symbol] = old.last[row] + step_ms
+        self.scanner.grow(len(self.collator))
+        return starts, old.minute
+
+    def _load(self, old: Snapshot) -> None:
+        for symbol in old.symbols:
+            self.collator.row(symbol)
+        n = len(old.symbols)
+        self.scanner.grow(n)
+        self.scanner.contexts[:n] = old.contexts
+        self.scanner.since[:n] = old.since
+        for row, (ts, values) in old.windows.items():
+            self.scanner.frames.load(row, ts, values)
+        self.scanner.load_market(old.market_ts, old.market)
+
+    async def _catch_up(self, starts: Mapping[str, int], old_minute: int, venue_ms: int) -> None:
+        """Fetch what was missed and replay it: new coins alone up to the old minute, then all together."""
+        step_ms = self.collator.interval_ms
+        end = settled_through(venue_ms, step_ms, self.settings.settle_s)
+        histories = await self._fetcher.fetch_all(starts, end)
+        arrays: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for symbol, history in histories.items():
+            if history.failure:
+                self.note(f"{symbol}: its history could not be read ({history.failure})")
+            arrays[self.collator.row(symbol)] = catchup.as_arrays(history.bars)
+        rows = [self.collator.row(s) for s in self.universe.symbols]
+        self.scanner.set_universe(rows, self.universe.symbols)
+        for row, (ts, values) in arrays.items():
+            before = ts < old_minute
+            if before.any():
+                events = self.scanner.replay(row, ts[before], values[before])
+                self.log.add(events, self.collator, replayed=True)
+                arrays[row] = (ts[~before], values[~before])
+        minute = end + step_ms
+        for _, scan in catchup.replay(self.scanner, arrays, minute):
+            self.log.add(scan.events, self.collator, replayed=True)
+        self.collator.begin(minute)
+        for symbol in self.universe.symbols:
+            row = self.collator.row(symbol)
+            self.collator.activate(symbol, int(self.scanner.contexts["last_t"][row]))
+        self._saved_minute = 0
+
+    # ------------------------------------------------------------------ persistence
+
+    async def _save_now_and_then(self) -> None:
+        while True:
+            await self._clock.sleep(self.settings.snapshot_every_s)
+            if self.collator.minute != self._saved_minute:
+                try:
+                    await self.save()
+                except OSError as error:
+                    self.note(f"the detector's state could not be saved: {error}")
+
+    async def save(self) -> int:
+        """Write the detector's state; returns its bytes."""
+        async with self.pump.turn:
+            snapshot = self.snapshot()
+        size = await asyncio.to_thread(write_snapshot, self.snapshot_path, snapshot)
+        self._saved_minute = snapshot.minute
+        return size
+
+    def snapshot(self) -> Snapshot:
+        """Copy all that decides. Between two minutes, and inside one, it is a true state."""
+        n = len(self.collator)
+        stamps, table = self.scanner.market_table()
+        return Snapshot(
+            interval_ms=self.collator.interval_ms,
+            params_hash=self.profile.params_hash,
+            minute=self.collator.minute,
+            symbols=tuple(self.collator.symbol(r) for r in range(n)),
+            active=tuple(self.collator.is_active(r) for r in range(n)),
+            last=tuple(int(t) for t in self.scanner.contexts["last_t"][:n]),
+            contexts=self.scanner.contexts[:n].copy(),
+            since=self.scanner.since[:n].copy(),
+            windows={r: self.scanner.frames.dump(r) for r in range(n)},
+            market_ts=stamps,
+            market=table,
+        )
+
+    # ------------------------------------------------------------------ news
+
+    async def _scanned(self, batch: Batch, scan: Scan) -> None:
+        self._saw_venue(batch.ts + self.collator.interval_ms)
+        if len(scan.events):
+            views = self.log.add(scan.events, self.collator, replayed=False)
+            news = PhaseEvents(
+                self.profile.name, self.interval, batch.ts, False, views, scan.events
+            )  # noqa: FBT003
+            await self.bus.publish("phase", news)
+        if self.bus.has_readers("bars") and len(batch.rows):
+            symbols = tuple(self.collator.symbol(int(r)) for r in batch.rows)
+            rows = tuple(map(tuple, batch.bars[:, :5].tolist()))
+            await self.bus.publish("bars", BarsClosed(self.interval, batch.ts, symbols, rows))
+
+    async def _publish_ticks(self) -> None:
+        async for ticks in self._stream.ticks():
+            received = self._clock.now_ms()
+            self._saw_venue(max((b.timestamp for b in ticks.values()), default=0))
+            if not self.bus.has_readers("price"):
+                continue
+            for symbol, b in ticks.items():
+                tick = PriceTick(
+                    symbol,
+                    self.interval,
+                    b.start,
+                    b.open,
+                    b.high,
+                    b.low,
+                    b.close,
+                    b.volume,
+                    received,
+                )
+                await self.bus.publish("price", tick)
+
+    def _saw_venue(self, venue_ms: int) -> None:
+        if venue_ms > self._venue_ms:
+            self._venue_ms = venue_ms
+            self._venue_at_s = self._clock.monotonic_s()
+
+    # ------------------------------------------------------------------ reading
+
+    def now_ms(self) -> int:
+        """Return the venue's clock as last heard, ms (the replay's clock under the simulator)."""
+        return self._venue_ms
+
+    def subscribe(self, topic: str, *, overflow: Overflow, size: int = 1024) -> Subscription:
+        """Subscribe to a topic of the bus."""
+        return self.bus.subscribe(topic, overflow=overflow, size=size)
+
+    def events(self, since_ms: int = 0, limit: int = 2000) -> list[EventView]:
+        """Return the newest events of all coins, replayed ones too, oldest first."""
+        return self.log.since(since_ms, limit)
+
+    def frame(self, symbol: str) -> pl.DataFrame | None:
+        """Return a zero-copy frame of a coin's rolling bars; None when it has none."""
+        row = self.collator.find(symbol)
+        return None if row is None else self.scanner.frames.frame(row)
+
+    def board(self) -> BoardView:
+        """Return every watched coin by symbol."""
+        rows = tuple(self._row(r) for r in self.collator.active())
+        counts = dict.fromkeys((p.name for p in Phase if p <= Phase.BREAKOUT), 0)
+        for row in rows:
+            counts[row.phase_name] += 1
+        return BoardView(
+            as_of=self.now_ms(),
+            interval=self.interval,
+            interval_ms=self.collator.interval_ms,
+            profile=self.profile.name,
+            minute=self.collator.minute,
+            counts=counts,
+            market=self._read.market(self.collator.minute),
+            rows=tuple(sorted(rows, key=lambda r: r.symbol)),
+            excluded={s: r.value for s, r in self.universe.excluded.items()},
+        )
+
+    def _row(self, row: int) -> BoardRow:
+        return self._read.board_row(row, self.pump.repairer.running, self._ticks)
+
+    def coin(self, symbol: str) -> CoinView | None:
+        """Return one coin in full, None when it is unknown."""
+        row = self.collator.find(symbol)
+        if row is None or row >= len(self.scanner.contexts):
+            return None
+        return self._read.coin(symbol, self._row(row))
+
+    def health(self) -> HealthView:
+        """Return how the service is."""
+        seen, repaired = self.collator.counters, self.pump.repairer.counters
+        figures = self._stream.figures()
+        last_s = figures.last_message_s
+        return HealthView(
+            status=self.status,
+            since=self._since,
+            symbols=len(self.collator.active()),
+            connections=figures.connections,
+            reconnects=figures.reconnects,
+            repaired_bars=repaired.bars,
+            late_bars=seen.late,
+            duplicates=seen.duplicates + figures.repeated,
+            conflicts=seen.conflicts,
+            gaps=seen.holes,
+            given_up=repaired.given_up,
+            refused=len(self.pump.refused),
+            malformed=figures.malformed,
+            slow_readers=self.bus.disconnected,
+            last_message_age_s=self._clock.monotonic_s() - last_s if last_s else None,
+            notes=tuple(self._notes),
+        )
+
+
+def build_market_service(
+    settings: Settings, *, clock: Clock | None = None, profile: Profile | None = None
+) -> MarketService:
+    """Wire the market layer to Bybit's public interfaces (or to whatever speaks like them).
+
+    Parameters
+    ----------
+    settings : Settings
+        Names the addresses, the profile and every limit.
+    clock : Clock, optional
+        The machine's by default.
+    profile : Profile, optional
+        Instead of the one the settings name.
+    """
+    from data.profiles import load_profile
+    from live.venues.bybit.public_rest import BybitPublicRest
+    from live.venues.bybit.public_stream import BybitPublicStream, ShardOptions, StreamOptions
+
+    clock = clock or SystemClock()
+    profile = profile or load_profile(settings.profile, settings.interval)
+    options = StreamOptions(shard=ShardOptions(silence_s=settings.silence_s))
+    # Jitter only: no decision hangs on it, so the seed may be anything that differs.
+    rng = np.random.default_rng(clock.now_ms())
+    stream = BybitPublicStream(settings.ws_url, profile.interval, clock, rng, options=options)
+    rest = BybitPublicRest(settings.rest_url, clock)
+    return MarketService(settings, profile, clock=clock, rest=rest, stream=stream)

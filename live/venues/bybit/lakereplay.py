@@ -1,0 +1,65 @@
+"""A lake becomes a replayed market: which series, from when, with their funding."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data.catalog import Lake
+from engine.bars import Bars, interval_ms
+from engine.errors import DataError
+from live.venues.bybit.replay import Replay
+
+
+def read_replay(
+    lake: Lake | Path,
+    interval: str,
+    *,
+    venue: str | None = None,
+    symbols: Sequence[str] | None = None,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+) -> Replay:
+    """Read series of a lake as a market to replay.
+
+    Parameters
+    ----------
+    lake : Lake or Path
+    interval : str
+    venue : str, optional
+        The lake's only one by default.
+    symbols : sequence of str, optional
+        All of the venue and interval by default.
+    start_ms, end_ms : int, optional
+        Only bars that open in [start, end).
+
+    Raises
+    ------
+    UsageError, DataError
+        No such lake, venue, interval or symbol; several venues and none named; nothing to replay.
+    """
+    lake = lake if isinstance(lake, Lake) else Lake(lake)
+    step_ms = interval_ms(interval)
+    venue = lake.resolve_venue(venue)
+    names = sorted(symbols) if symbols else lake.symbols(venue, interval)
+    bars: dict[str, Bars] = {}
+    funding: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for symbol in names:
+        series = lake.read(venue, interval, symbol, start_ms, end_ms)
+        # Off the grid there is no candle a venue could send.
+        on_grid = series.ts % step_ms == 0
+        if not on_grid.all():
+            columns = (series.open, series.high, series.low, series.close, series.volume)
+            kept = (c[on_grid] for c in (*columns, series.turnover))
+            series = Bars.from_arrays(series.ts[on_grid], *kept)
+        if len(series):
+            bars[symbol] = series
+        paid = lake.funding(venue, symbol)
+        if paid is not None:
+            funding[symbol] = (paid["ts"].to_numpy(), paid["funding_rate"].to_numpy())
+    if not bars:
+        raise DataError(
+            f"{lake.path}: venue {venue}, interval {interval} holds no bars to replay",
+            hint="zion data list",
+        )
+    return Replay(step_ms, bars, funding)

@@ -1,0 +1,258 @@
+"""The simulated stream: who is connected, what they subscribed to, and what is pushed at each bar."""
+
+import asyncio
+import itertools
+from collections import defaultdict
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from engine.venue import wire
+from live.venues.bybit.faults import Fault
+from live.venues.bybit.replay import Replay, partial
+
+TRANSPORT = "zion.transport"  # scope extension: the TCP transport, for faults that need it
+_OK_STATES = ("close", "abort")
+
+
+class Connection:
+    """One client of the public stream."""
+
+    def __init__(self, number: int, socket: WebSocket) -> None:
+        self.number = number
+        self.socket = socket
+        self.topics: dict[str, str] = {}  # topic -> symbol
+        self.by_symbol: dict[str, str] = {}
+        self.stalled = False
+        self.muted = False
+        self.gone = False
+
+    async def send(self, message: bytes) -> None:
+        """Send one text frame, waiting while the client does not read."""
+        if self.gone:
+            return
+        try:
+            await self.socket.send({"type": "websocket.send", "text": message.decode()})
+        except (RuntimeError, WebSocketDisconnect, OSError):
+            self.gone = True
+
+    def abort(self) -> None:
+        """Reset the TCP connection."""
+        self.gone = True
+        self.socket.scope["extensions"][TRANSPORT].abort()
+
+    async def close(self) -> None:
+        """Send a close frame."""
+        if not self.gone:
+            self.gone = True
+            try:
+                await self.socket.close(1001, "going away")
+            except (RuntimeError, OSError):
+                self.gone = True
+
+
+class Hub:
+    """All connections, and the faults that wait for their bar."""
+
+    def __init__(self, replay: Replay, interval: str) -> None:
+        self.replay = replay
+        self.interval = interval
+        self.code = wire.interval_code(interval)
+        self.connections: dict[int, Connection] = {}
+        self.faults: list[Fault] = []
+        self.fired: dict[str, int] = defaultdict(int)
+        self.sent = 0
+        self.opened = 0
+        self.unheard_bars = 0  # bars still to pass before anyone may connect again
+        self.subscribed = asyncio.Event()
+        self._numbers = itertools.count(1)
+        self._late: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
+        self._refusals: dict[str, int] = defaultdict(int)
+        self._turn_away = 0
+
+    # ------------------------------------------------------------------ faults
+
+    def add_faults(self, faults: list[Fault]) -> None:
+        """Arm faults."""
+        for fault in faults:
+            if fault.kind == "refuse":
+                self._refusals[fault.symbol] += fault.count
+            elif fault.kind == "turn_away":
+                self._turn_away += fault.count
+            elif fault.at_a_bar:
+                self.faults.append(fault)
+
+    def _due(self, minute: int) -> list[Fault]:
+        due = [f for f in self.faults if f.at in (0, minute)]
+        if due:
+            self.faults = [f for f in self.faults if f.at not in (0, minute)]
+        return due
+
+    # ------------------------------------------------------------------ clients
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Talk to one client until it leaves."""
+        if self._turn_away or self.unheard_bars:
+            if self._turn_away:
+                self._turn_away -= 1
+                self.fired["turn_away"] += 1
+            await socket.close()  # before accept: the handshake is answered with HTTP 403
+            return
+        await socket.accept()
+        self.opened += 1
+        connection = Connection(next(self._numbers), socket)
+        self.connections[connection.number] = connection
+        try:
+            while True:
+                raw = await socket.receive_text()
+                await self._answer(connection, raw)
+        except (WebSocketDisconnect, KeyError, RuntimeError):
+            connection.gone = True
+        finally:
+            self.connections.pop(connection.number, None)
+
+    async def _answer(self, connection: Connection, raw: str) -> None:
+        if connection.muted:
+            return
+        conn_id = f"sim-{connection.number}"
+        try:
+            request = wire.decode_request(raw)
+        except wire.WireError:
+            await connection.send(
+                wire.encode_reply(
+                    "", success=False, ret_msg="Request not authorized", req_id="", conn_id=conn_id
+                )
+            )
+            return
+        success, text = True, ""
+        if request.op == "ping":
+            text = "pong"
+        elif request.op == "subscribe":
+            text = self._subscribe(connection, request.args)
+            success = text == ""
+        elif request.op == "unsubscribe":
+            for topic in request.args or ():
+                symbol = connection.topics.pop(str(topic), None)
+                if symbol is not None:
+                    connection.by_symbol.pop(symbol, None)
+        else:
+            success, text = False, f"unknown op {request.op}"
+        await connection.send(
+            wire.encode_reply(
+                request.op, success=success, ret_msg=text, req_id=request.req_id, conn_id=conn_id
+            )
+        )
+        if success and request.op == "subscribe":
+            self.subscribed.set()
+
+    def _subscribe(self, connection: Connection, args: Any) -> str:
+        """Add topics, all or none; returns the venue's complaint, or ""."""
+        if not isinstance(args, list) or not args:
+            return "Param validation for 'args' failed"
+        if sum(len(str(a)) + 3 for a in [*args, *connection.topics]) > wire.SUBSCRIBE_CHARS_MAX:
+            return "args size >21000"
+        wanted: dict[str, str] = {}
+        for topic in map(str, args):
+            kind, _, rest = topic.partition(".")
+            code, _, symbol = rest.partition(".")
+            if kind != "kline" or code != self.code or symbol not in self.replay.bars:
+                return f"error:handler not found,topic:{topic}"
+            if self._refusals.get(symbol, 0) > 0:
+                self._refusals[symbol] -= 1
+                self.fired["refuse"] += 1
+                return f"error:handler not found,topic:{topic}"
+            wanted[topic] = symbol
+        connection.topics.update(wanted)
+        connection.by_symbol.update((symbol, topic) for topic, symbol in wanted.items())
+        return ""
+
+    @property
+    def listening(self) -> int:
+        """Subscriptions of clients that still receive."""
+        return sum(len(c.topics) for c in self.connections.values() if not c.gone)
+
+    # ------------------------------------------------------------------ pushes
+
+    async def push_open(self, minute: int, share: float, clock_ms: int) -> None:
+        """Push the open candles as far as they have gone."""
+        frames = {}
+        for symbol in self._wanted():
+            index = self.replay.index(symbol, minute)
+            if index is not None:
+                values = partial(self.replay.values(symbol, index), share)
+                frames[symbol] = self._frame(symbol, minute, values, confirm=False, ts=clock_ms)
+        await self._broadcast(frames)
+
+    async def push_closed(self, minute: int, clock_ms: int) -> None:
+        """Push the confirmed candles of a minute, faults included."""
+        faults = self._due(minute)
+        self.unheard_bars = max(0, self.unheard_bars - 1)
+        for fault in faults:
+            if fault.kind in ("close", "abort", "stall", "mute"):
+                await self._hurt(fault)
+        frames: dict[str, bytes] = {}
+        for symbol in self._wanted():
+            index = self.replay.index(symbol, minute)
+            if index is not None:
+                values = self.replay.values(symbol, index)
+                frames[symbol] = self._frame(symbol, minute, values, confirm=True, ts=clock_ms)
+        extra = self._late.pop(minute, [])
+        for fault in faults:
+            extra += self._spoil(fault, minute, frames)
+        await self._broadcast(frames)
+        for symbol, frame in extra:
+            await self._broadcast({symbol: frame})
+
+    def _spoil(
+        self, fault: Fault, minute: int, frames: dict[str, bytes]
+    ) -> list[tuple[str, bytes]]:
+        frame = frames.get(fault.symbol)
+        if frame is None:
+            return []
+        self.fired[fault.kind] += 1
+        if fault.kind == "duplicate":
+            return [(fault.symbol, frame)]
+        if fault.kind == "malformed":
+            return [(fault.symbol, b'{"topic":"kline.')]
+        del frames[fault.symbol]
+        if fault.kind == "late":
+            due = minute + max(1, fault.bars) * self.replay.interval_ms
+            self._late[due].append((fault.symbol, frame))
+        return []
+
+    async def _hurt(self, fault: Fault) -> None:
+        self.fired[fault.kind] += 1
+        for connection in list(self.connections.values()):
+            if fault.kind == "close":
+                await connection.close()
+            elif fault.kind == "abort":
+                connection.abort()
+            else:
+                connection.stalled = True
+                connection.muted = fault.kind == "mute"
+        if fault.kind in _OK_STATES:
+            self.subscribed.clear()
+            self.unheard_bars = fault.bars
+
+    def _wanted(self) -> list[str]:
+        wanted: set[str] = set()
+        for connection in self.connections.values():
+            wanted.update(connection.by_symbol)
+        return sorted(wanted)
+
+    def _frame(
+        self, symbol: str, minute: int, values: tuple[float, ...], *, confirm: bool, ts: int
+    ) -> bytes:
+        topic = f"kline.{self.code}.{symbol}"
+        length_ms = self.replay.interval_ms
+        return wire.encode_kline(
+            topic, self.code, minute, length_ms, values, confirm=confirm, ts=ts
+        )
+
+    async def _broadcast(self, frames: dict[str, bytes]) -> None:
+        for connection in list(self.connections.values()):
+            if connection.stalled:
+                continue
+            for symbol in [s for s in frames if s in connection.by_symbol]:
+                await connection.send(frames[symbol])
+                self.sent += 1
