@@ -15,6 +15,7 @@ from engine.pipeline.market import MarketParams, market_history
 from engine.pipeline.phase import new_contexts
 from engine.pipeline.scan import scan_history
 from tests.golden.made import real_bars
+from tests.laws.budget import FEW
 from tests.naive import compare
 from tests.naive import detector as naive
 from tests.paths_gen import STEP_MS, columns, market, path, with_holes
@@ -37,6 +38,7 @@ def _agree(params: DetectorParams, bars: Bars, *, step_ms: int = STEP_MS, facts=
 
 
 @pytest.mark.laws
+@FEW
 @given(seeds, st.sampled_from(NAMES))
 def test_the_step_equals_its_twin(seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)
@@ -44,6 +46,7 @@ def test_the_step_equals_its_twin(seed: int, name: str) -> None:
 
 
 @pytest.mark.laws
+@FEW
 @given(seeds, st.sampled_from(NAMES))
 def test_the_step_equals_its_twin_with_other_parameters(seed: int, name: str) -> None:
     """Corners that no shipped profile visits."""
@@ -76,6 +79,7 @@ def test_the_step_equals_its_twin_with_other_parameters(seed: int, name: str) ->
 
 
 @pytest.mark.laws
+@FEW
 @given(seeds)
 def test_the_step_equals_its_twin_with_market_facts(seed: int) -> None:
     universe = market(np.random.default_rng(seed), 2, 250)
@@ -92,6 +96,7 @@ def test_the_shipped_profiles_at_full_size(name: str) -> None:
 
 
 @pytest.mark.laws
+@FEW
 @given(seeds)
 def test_a_market_without_volume_meets_the_volume_gate_as_zero(seed: int) -> None:
     rng = np.random.default_rng(seed)
