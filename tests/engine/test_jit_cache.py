@@ -72,6 +72,11 @@ def test_an_installed_engine_caches_at_home(copied: Path, tmp_path: Path) -> Non
     assert _ask(copied, home) == 30.0
     assert list((home / ".cache" / "zion-core" / "numba").rglob("*.nbc"))
     assert not (copied / ".cache").exists()
-    mine = tmp_path / "mine"
+
+
+@pytest.mark.slow
+def test_a_named_cache_wins(copied: Path, tmp_path: Path) -> None:
+    home, mine = tmp_path / "home", tmp_path / "mine"
+    home.mkdir()
     assert _ask(copied, home, NUMBA_CACHE_DIR=str(mine)) == 30.0
     assert list(mine.rglob("*.nbc")), "NUMBA_CACHE_DIR wins where it is set"

@@ -15,6 +15,7 @@ from engine.pipeline.market import MarketParams, market_history
 from engine.pipeline.phase import new_contexts
 from engine.pipeline.scan import scan_history
 from tests.golden.made import real_bars
+from tests.laws.budget import FEW
 from tests.naive import compare
 from tests.naive import detector as naive
 from tests.paths_gen import STEP_MS, columns, market, path, with_holes
@@ -37,13 +38,15 @@ def _agree(params: DetectorParams, bars: Bars, *, step_ms: int = STEP_MS, facts=
 
 
 @pytest.mark.laws
+@FEW
 @given(seeds, st.sampled_from(NAMES))
 def test_the_step_equals_its_twin(seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)
-    _agree(small(name), with_holes(rng, path(rng, 700), int(rng.integers(0, 2))))
+    _agree(small(name), with_holes(rng, path(rng, 500), int(rng.integers(0, 2))))
 
 
 @pytest.mark.laws
+@FEW
 @given(seeds, st.sampled_from(NAMES))
 def test_the_step_equals_its_twin_with_other_parameters(seed: int, name: str) -> None:
     """Corners that no shipped profile visits."""
@@ -68,7 +71,7 @@ def test_the_step_equals_its_twin_with_other_parameters(seed: int, name: str) ->
             relvol_min=float(rng.choice([0.0, 1.5])), attempts_max=int(rng.integers(1, 4))
         ),
     )
-    bars = with_holes(rng, path(rng, 600), 2, longest=3)
+    bars = with_holes(rng, path(rng, 400), 2, longest=3)
     if rng.random() < 0.2:
         ts, *prices, volume = columns(bars)
         bars = Bars.from_arrays(ts, *prices, 0.0 * volume)
@@ -76,9 +79,10 @@ def test_the_step_equals_its_twin_with_other_parameters(seed: int, name: str) ->
 
 
 @pytest.mark.laws
+@FEW
 @given(seeds)
 def test_the_step_equals_its_twin_with_market_facts(seed: int) -> None:
-    universe = market(np.random.default_rng(seed), 3, 400)
+    universe = market(np.random.default_rng(seed), 2, 250)
     facts = market_history(universe, MarketParams(24, 48, 0.1), STEP_MS)
     for bars in universe.values():
         _agree(small("early"), bars, facts=facts)
@@ -86,12 +90,13 @@ def test_the_step_equals_its_twin_with_market_facts(seed: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_shipped_profiles_at_full_size(name: str) -> None:
-    bars = path(np.random.default_rng(11), 1800, scale=4.0)
+    bars = path(np.random.default_rng(16), 1200, scale=4.0)
     events = _agree(load_profile(name, "15m").params, bars)
     assert {EventKind.DUMP, EventKind.STAB, EventKind.ARMED} <= set(events["kind"].tolist())
 
 
 @pytest.mark.laws
+@FEW
 @given(seeds)
 def test_a_market_without_volume_meets_the_volume_gate_as_zero(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -234,6 +234,8 @@ def check_bookkeeping(events: np.ndarray, params, bars: Bars) -> None:
         opened = e["t"] - STEP_MS
         assert e["peak_t"] <= e["trough_t"] <= e["anchor_t"] <= opened, where
         assert e["hard_floor"] < e["peak"], where
+        assert e["hard_floor"] <= e["floor"], where
+        assert 0.0 <= e["er"] <= 1.0 + 1e-12, where
         assert e["hard_floor"] <= e["close"] or e["kind"] != EventKind.DUMP, where
         assert e["nb"] >= 1, where
         assert e["levels"][0] == e["level"], where
@@ -244,7 +246,8 @@ def check_bookkeeping(events: np.ndarray, params, bars: Bars) -> None:
         assert 0.0 < e["contraction"] <= 1.0, where
         zone = [e[x] for x in ("level_edge", "zone_lo", "level_score", "touches", "score_touch")]
         if e["level"] > 0.0:
-            assert 0.0 < e["zone_lo"] <= e["level_edge"], where
+            assert 0.0 < e["zone_lo"] <= min(e["level_edge"], e["level"]), where
+            assert e["level"] > e["hard_floor"], where
         else:
             assert not any(zone), f"{where}: facts of a level that is gone"
         _check_kind(e, params, where)

@@ -9,6 +9,7 @@ from engine.bars import Bars
 from engine.messages import EventKind, Phase
 from engine.pipeline.phase import CONTEXT, TRANSITIONS, new_contexts
 from tests.laws import checks
+from tests.laws.budget import FEW
 from tests.laws.checks import scan
 from tests.naive import compare
 from tests.naive import detector as naive
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.laws
 seeds = st.integers(0, 2**32 - 1)
 names = st.sampled_from(NAMES)
 gaps = st.sampled_from([0, 0, 4])
-BARS = 600
+BARS = 400
 _FLOATS = [f for f in CONTEXT.names or () if CONTEXT[f].base.kind == "f"]
 
 
@@ -30,6 +31,7 @@ def _faulty(seed: int) -> tuple[np.random.Generator, Bars]:
     return rng, with_faults(rng, bars, int(rng.integers(1, 6)))[0]
 
 
+@FEW
 @given(seeds, names, gaps)
 def test_the_twin_agrees_on_faulty_input(seed: int, name: str, gap_max: int) -> None:
     _, bars = _faulty(seed)
@@ -44,6 +46,7 @@ def test_the_twin_agrees_on_faulty_input(seed: int, name: str, gap_max: int) -> 
     assert max(int(context[0]["phase"]), 1) == twin.phase
 
 
+@FEW
 @given(seeds, names, gaps)
 def test_no_nan_and_no_illegal_move_on_any_bar(seed: int, name: str, gap_max: int) -> None:
     _, bars = _faulty(seed)

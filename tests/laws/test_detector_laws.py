@@ -9,6 +9,7 @@ from engine.messages import EventKind
 from engine.pipeline.market import MarketParams, market_history
 from engine.pipeline.phase import new_contexts
 from tests.laws import checks
+from tests.laws.budget import FEW
 from tests.laws.checks import scan
 from tests.paths_gen import STEP_MS, market, path, with_holes
 from tests.small_profiles import NAMES, small
@@ -55,6 +56,7 @@ def test_any_chunking_with_restarts_gives_the_same_bytes(
         checks.check_chunks(scan, small(name, gap_max=gap_max), bars, rng)
 
 
+@FEW
 @given(seeds, names)
 def test_live_minutes_equal_history_in_any_order_of_coins(seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)
@@ -63,6 +65,7 @@ def test_live_minutes_equal_history_in_any_order_of_coins(seed: int, name: str) 
     checks.check_step(scan, small(name), list(universe.values()), rng, facts)
 
 
+@FEW
 @given(seeds, names)
 @example(seed=0, name="default")
 def test_only_legal_transitions_and_true_numbers(seed: int, name: str) -> None:

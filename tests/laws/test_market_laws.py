@@ -9,6 +9,7 @@ from engine.bars import Bars
 from engine.pipeline.market import MarketParams, market_history, market_row, symbol_falls
 from engine.pipeline.phase import new_contexts
 from tests.laws import checks
+from tests.laws.budget import FEW
 from tests.laws.checks import scan
 from tests.naive import market as naive
 from tests.paths_gen import STEP_MS, columns, market, with_faults
@@ -35,6 +36,7 @@ def _same(a, b, until: int | None = None) -> None:
         assert getattr(a, name)[rows].tobytes() == getattr(b, name)[more].tobytes(), name
 
 
+@FEW
 @given(seeds)
 def test_the_twin_agrees_bar_for_bar(seed: int) -> None:
     rng, universe = _universe(seed, bars=120)
@@ -61,6 +63,7 @@ def test_the_order_of_the_universe_changes_no_byte(seed: int) -> None:
     assert less.universe_hash != a.universe_hash
 
 
+@FEW
 @given(seeds)
 def test_only_bars_closed_before_a_bar_speak_for_it(seed: int) -> None:
     rng, universe = _universe(seed)
@@ -79,6 +82,7 @@ def test_only_bars_closed_before_a_bar_speak_for_it(seed: int) -> None:
     _same(market_history(cut, PARAMS, STEP_MS), whole, until=t)
 
 
+@FEW
 @given(seeds)
 def test_a_live_row_from_the_last_bars_equals_history(seed: int) -> None:
     """A ring of the window's length is enough: nothing is accumulated."""
@@ -113,6 +117,7 @@ def test_a_broken_coin_is_absent_and_bends_nobody(seed: int) -> None:
     assert (with_broken.absent - without.absent == 1).all()
 
 
+@FEW
 @given(seeds, st.sampled_from(NAMES))
 def test_choosing_symbols_changes_no_fact(seed: int, name: str) -> None:
     _, universe = _universe(seed, bars=500)

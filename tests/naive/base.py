@@ -171,9 +171,9 @@ class Base:
             total += abs(row.r)
         return total
 
-    def er(self, c: float) -> float:
+    def er(self) -> float:
         path = self.path()
-        return abs(log(c / self.rows[0].c)) / path if path > 0.0 else 0.0
+        return abs(log(self.rows[-1].c / self.rows[0].c)) / path if path > 0.0 else 0.0
 
     def don(self) -> float:
         return max([self.don_start] + [row.h for row in self.rows])
@@ -183,7 +183,8 @@ class Base:
 
     def floor(self, p) -> float:
         if p.floor_quantile == 1 and self.nb >= 8:
-            return quantile(histogram(self.ys(), self.depth), 0.02, self.trough, self.depth)
+            low = quantile(histogram(self.ys(), self.depth), 0.02, self.trough, self.depth)
+            return max(self.trough, low)  # a quantile inside a bin may fall short of any close
         return self.trough
 
     def drift(self, p) -> float:

@@ -9,7 +9,7 @@ from engine.messages import EventKind
 # Inputs, or one operation on them: equal to the last bit. The rest within 1e-9.
 EXACT = frozenset({
     "close", "body", "clv", "breadth", "market_fall", "peak", "hard_floor", "drop", "level_edge",
-    "zone_lo", "score_polarity", "score_round",
+    "score_polarity", "score_round",
 })  # fmt: skip
 
 

@@ -13,10 +13,13 @@ Readings, where the specification leaves room (the engine reads it the same way)
   phase's own rule. An armed coin that disarms may still have been rejected on the same bar.
 * A detector without re-anchor looks for its first level on the STAB bar; afterwards on pivots only.
 * The level's price stays as chosen; score, zone and touches of its edge are rescored on pivots.
-* BREAKOUT and REJECTED show the base as it was before their bar; the net move in `er` includes it.
+* BREAKOUT and REJECTED show the base as it was before their bar.
+* The zone shown reaches down to the level where the rescored zone no longer holds it.
 * The time of an impossible bar is trusted only where a bar was due.
 * The weight of an EW mean multiplies the difference (not: the difference is divided).
-* "Max ATR since the dump" is taken over all bars since, those of a base included.
+* "Max ATR since the dump" is taken over all bars since, those of a base included; a broken base
+  (INVAL) is a new fall and starts it anew.
+* The quantile floor never lies under the trough.
 * Springs are dips under the trough (the hard floor) that close back above it.
 * Touch counts are those of the last time arming was considered.
 * The pre-dump shelf is sought above the middle of floor and q95.
@@ -284,6 +287,7 @@ class Twin:
         before, self.phase = self.phase, Phase.DUMP
         self.emit(EventKind.INVAL, bar, before)
         self.fall_again(bar, tr, r)
+        self.dump.atr_max = self.atr
 
     def waiting(self, bar: Bar, confirmed: int) -> None:
         p, pa, b = self.p.base, self.p.armed, self.base
@@ -296,7 +300,7 @@ class Twin:
         valid = (
             p.height_min * batr <= height <= p.height_share_max * fall
             and bar.c <= q95 + batr
-            and b.er(bar.c) <= p.er_max
+            and b.er() <= p.er_max
             and b.drift(p) <= p.drift_max
             and (p.kappa_max >= 99.0 or b.kappa(p) <= p.kappa_max)
         )
@@ -423,7 +427,7 @@ class Twin:
             "q95": b.q95(),
             "h_atr": (b.q95() - fl) / batr if batr > 0.0 else 0.0,
             "drift": b.drift(p.base),
-            "er": b.er(bar.c),
+            "er": b.er(),
             "kappa": b.kappa(p.base),
             "invalidation": max(hard, soft),
             "level": b.level,
@@ -439,7 +443,7 @@ class Twin:
             "level_edge": b.edge_price,
             "level_score": r.score,
             "touches": r.members,
-            "zone_lo": r.zone_lo,
+            "zone_lo": min(r.zone_lo, b.level),
             "score_touch": r.touch,
             "score_edge": r.edge,
             "score_polarity": r.polarity,
