@@ -254,7 +254,7 @@ class _Simple:
         }
 
     def close(self, messages: list[bytes]) -> None:
-        """Append each coin's row and compute two rolling columns, all a detector would begin with."""
+        """Append each coin's row and compute two rolling columns: where a detector would begin."""
         for raw in messages:
             push = json_module.loads(raw)
             bar, name = push["data"][0], push["topic"].rsplit(".", 1)[1]
