@@ -1,6 +1,6 @@
 """Parity: the same bars through the history run and through the live path, byte for byte."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from app.proofs.comparison import ParityResult, ParityTask, Seen, Telling, compare
 from app.proofs.parity_step import step_run
@@ -11,6 +11,7 @@ from engine.errors import DataError
 from engine.pipeline.market import market_history
 from engine.pipeline.phase import new_contexts
 from engine.pipeline.scan import scan_history
+from live.market.scanner import Scanner
 
 
 def load(task: ParityTask) -> tuple[dict[str, Bars], list[str]]:
@@ -48,8 +49,14 @@ def history_run(task: ParityTask, universe: Mapping[str, Bars], chosen: list[str
     return Seen(events, contexts)
 
 
-def run_parity(task: ParityTask, out: Telling) -> ParityResult:
-    """Run both paths and compare them.
+def run_parity(
+    task: ParityTask,
+    out: Telling,
+    *,
+    history: Callable[..., Seen] = history_run,
+    scanner: type[Scanner] = Scanner,
+) -> ParityResult:
+    """Run both paths and compare them; the paths may be replaced, to prove the proof itself.
 
     Raises
     ------
@@ -61,18 +68,18 @@ def run_parity(task: ParityTask, out: Telling) -> ParityResult:
         bars = sum(len(universe[s]) for s in chosen)
         stage.note = f"{bars:,} bars of {len(chosen)} coins, universe of {len(universe)}"
     with out.stage("history run"):
-        history = history_run(task, universe, chosen)
+        expected = history(task, universe, chosen)
     if task.feed == "ws":
         from app.proofs.parity_ws import stream_run  # the whole service: only when asked for
 
         live, extra, warnings = stream_run(task, universe, out)
     else:
-        live, extra, warnings = step_run(task, universe, out)
-    values, mismatches, first = compare(history, live)
+        live, extra, warnings = step_run(task, universe, out, make=scanner)
+    values, mismatches, first = compare(expected, live)
     return ParityResult(
         bars=bars,
         symbols=len(chosen),
-        events=sum(map(len, history.events.values())),
+        events=sum(map(len, expected.events.values())),
         values=values,
         mismatches=mismatches,
         first_mismatch=first,

@@ -63,8 +63,8 @@ def _saved(scanner: Scanner, symbols: list[str], step_ms: int, minute: int) -> S
     )
 
 
-def _fresh(task: ParityTask, symbols: list[str], step_ms: int) -> Scanner:
-    scanner = Scanner(task.profile, step_ms, window_bars=64, market_rows=8)
+def _fresh(make: type[Scanner], task: ParityTask, symbols: list[str], step_ms: int) -> Scanner:
+    scanner = make(task.profile, step_ms, window_bars=64, market_rows=8)
     scanner.grow(len(symbols))
     scanner.set_universe(range(len(symbols)), symbols)
     return scanner
@@ -75,7 +75,7 @@ def _restarted(
 ) -> Scanner:
     """Write everything that decides to a file, forget it, and begin anew from the file."""
     write_snapshot(path, _saved(scanner, symbols, step_ms, minute))
-    newer = _fresh(task, symbols, step_ms)
+    newer = _fresh(type(scanner), task, symbols, step_ms)
     old = read_snapshot(path, interval_ms=step_ms, params_hash=task.profile.params_hash)
     newer.contexts[: len(symbols)] = old.contexts
     newer.since[: len(symbols)] = old.since
@@ -86,9 +86,16 @@ def _restarted(
 
 
 def step_run(
-    task: ParityTask, universe: Mapping[str, Bars], out: Telling
+    task: ParityTask,
+    universe: Mapping[str, Bars],
+    out: Telling,
+    *,
+    make: type[Scanner] = Scanner,
 ) -> tuple[Seen, dict[str, int], list[str]]:
-    """Feed the live scanner minute by minute, restarting it at `task.restarts` random minutes."""
+    """Feed the live scanner minute by minute, restarting it at `task.restarts` random minutes.
+
+    ``make`` is the scanner under proof; the proof of the proof hands in broken ones.
+    """
     step_ms = interval_ms(task.interval)
     symbols = list(universe)
     batches = list(minutes(universe))
@@ -96,7 +103,7 @@ def step_run(
     wanted = min(task.restarts, max(0, len(batches) - 1))
     stops = set(rng.choice(len(batches) - 1, wanted, replace=False) + 1) if wanted else set()
     found: list[np.ndarray] = []
-    scanner = _fresh(task, symbols, step_ms)
+    scanner = _fresh(make, task, symbols, step_ms)
     with (
         out.stage("live path, bar by bar") as stage,
         TemporaryDirectory() as folder,

@@ -165,7 +165,7 @@ def _broken(s, p, feed, out, k: int, tr: float, r: float) -> int:
     s.phase = P_DUMP
     k = emit(s, p, feed, out, k, tag(em.E_INVAL, before, 0))
     _fall_again(s, p, feed, tr, r)
-    s.atr_max = s.atr  # a new fall: it must calm down from its own excitement, not the first one's
+    s.atr_max = s.atr  # read as a new fall, with a maximum of its own: docs/adr/0003
     return k
 
 
