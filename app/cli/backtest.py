@@ -294,10 +294,10 @@ def _figures(screen: "Out", result: "BacktestResult") -> None:
         span(m["sharpe"], number, 2),
         f"deflated {number(m['deflated_sharpe'].value, 2)}",
     )
-    costs = " · ".join(
-        f"{k} {number(m[f'{k}_r'].value, 2)}" for k in ("fees", "slippage", "funding")
+    costs = ", ".join(
+        f"{k} {number(m[f'{k}_r'].value, 3)}" for k in ("fees", "slippage", "funding")
     )
-    screen.say(f"  {'cost per trade':<20}{number(m['cost_r'].value, 2) + ' R':>{_WIDTH}}   {costs}")
+    screen.say(f"  {'cost per trade':<20}{number(m['cost_r'].value, 3) + ' R':>{_WIDTH}}   {costs}")
     c = result.counts
     screen.say(
         f"  {'ambiguous bars':<20}{c['ambiguous_bars']:>{_WIDTH}}   stop and TP1 in one bar"
