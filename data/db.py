@@ -31,7 +31,11 @@ class Questions:
 
     def __init__(self, lake: Lake, runs: Path | None = None) -> None:
         self._connection = duckdb.connect(":memory:")
-        self._views(lake, runs)
+        try:
+            self._views(lake, runs)
+        except duckdb.Error as error:
+            self._connection.close()
+            raise _unreadable(error) from error
         folders = [lake.path, *([runs] if runs else [])]
         allowed = ", ".join(_quoted(str(f.absolute()) + "/") for f in folders)
         for setting in (
@@ -80,11 +84,7 @@ class Questions:
                 )
             return self._connection.sql(sql, params=params or None).pl()
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise DataError(
-                "a file behind the question cannot be read",
-                why=_first_line(error),
-                hint="zion data check names every such file",
-            ) from error
+            raise _unreadable(error) from error
         except duckdb.Error as error:
             raise UsageError(
                 "the question cannot be answered",
@@ -204,6 +204,14 @@ def _listed(paths: Sequence[str]) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _unreadable(error: Exception) -> DataError:
+    return DataError(
+        "a file behind the question cannot be read",
+        why=_first_line(error),
+        hint="zion data check names every such file",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -215,7 +215,8 @@ def _spring(play: _Script, episode: Episode, drop: float) -> None:
     _base(play, episode, drop)
     atr = ATR_PER_SIGMA * 0.6 * play.sigma
     middle = (episode.floor + episode.ceiling) / 2
-    play.leg(episode.floor + 0.3 * atr, play.bars(6, 14), 0.6, 0.8)
+    inside = (episode.floor, episode.ceiling)
+    play.leg(episode.floor + 0.3 * atr, play.bars(6, 14), 0.6, 0.8, inside)
     play.leg(episode.floor - play.between(0.5, 0.9) * atr, play.bars(1, 2), 0.8, 2.2)
     play.leg(middle, play.bars(5, 12), 0.8, 1.6)
     _break_up(play, episode)
@@ -224,7 +225,8 @@ def _spring(play: _Script, episode: Episode, drop: float) -> None:
 def _breakdown(play: _Script, episode: Episode, drop: float) -> None:
     _base(play, episode, drop)
     atr = ATR_PER_SIGMA * 0.6 * play.sigma
-    play.leg(episode.floor + 0.4 * atr, play.bars(6, 14), 0.7, 0.9)
+    inside = (episode.floor, episode.ceiling)
+    play.leg(episode.floor + 0.4 * atr, play.bars(6, 14), 0.7, 0.9, inside)
     episode.base_end_bar = play.bar - 1
     play.leg(episode.floor - play.between(2.5, 6.0) * atr, play.bars(2, 10), 1.3, 3.0)
     play.leg(episode.floor - play.between(2.0, 8.0) * atr, play.bars(20, 60), 1.1, 1.3)

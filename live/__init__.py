@@ -1,1 +1,1 @@
-"""The live wing: one shared market, many accounts, venues behind ports."""
+"""What acts: the shared market layer."""

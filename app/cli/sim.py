@@ -9,8 +9,8 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    help="Serve Bybit's public V5 market, REST and streams, replayed from a lake. Prints one JSON line when"
-    " ready.",
+    help="Serve Bybit's public V5 market, REST and streams, replayed from a lake."
+    " Prints one JSON line when ready.",
     epilog="Example:  zion sim --lake ../shared/data/lake --venue bybit --interval 15m --speed 900",
 )
 def sim(
@@ -58,7 +58,7 @@ def sim(
     asyncio.run(_serve(server, port))
 
 
-async def _serve(server, port: int) -> None:  # noqa: ANN001 - imported lazily
+async def _serve(server, port: int) -> None:
     import asyncio
     import contextlib
     import json

@@ -1,1 +1,1 @@
-"""Phases 1 to 6 over the live stream: once, for all users."""
+"""Shared by all users, once."""

@@ -1,1 +1,1 @@
-"""Venues behind ports: what differs between exchanges stays in here."""
+"""Exchanges behind one port."""

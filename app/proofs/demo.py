@@ -1,0 +1,357 @@
+"""The demo: a market replayed over the simulated venue, the real market layer, and its pages.
+
+Nothing is faked on the way: the venue speaks Bybit's protocol over real sockets on loopback, the
+market layer is the one that would follow Bybit. Only time runs faster, and prices may be invented.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import uvicorn
+
+from app.api import board
+from app.api.main import create_app
+from app.dashboard import format as f
+from app.dashboard import words
+from app.proofs.episode import LEAD_BARS, TAIL_BARS, Episode, all_stories, pick
+from data.catalog import Lake
+from data.profiles import load_profile
+from data.synth import VENUE, make_market, write_market
+from engine.bars import interval_ms
+from engine.errors import DataError
+from engine.pipeline.profile import Profile
+from engine.warm import warm
+from live.bus import Overflow
+from live.clock import SystemClock
+from live.service import MarketService, build_market_service
+from live.settings import Settings
+from live.venues.bybit.lakereplay import read_replay
+from live.venues.bybit.replay import Replay
+from live.venues.bybit.simserver import SimServer
+
+SYMBOLS, DAYS = 48, 60  # of the market made on the spot
+SHOW_S = 75.0  # from dump to breakout, when no speed was asked for
+SPEED_MIN, SPEED_MAX = 60, 6000
+WAIT_FOR_BROWSER_S = 60.0
+UPDATES = 4  # pushes of an open candle
+PORTS_TRIED = 50
+_LISTED_DAYS = 31  # a past of so many days before the replay begins
+
+
+Opened = Callable[[str, str | None, float], None]
+
+
+class Teller(Protocol):
+    """Where the demo speaks (`app.cli.out.Out`)."""
+
+    def stage(self, name: str) -> AbstractContextManager[Any]: ...  # noqa: D102
+    def say(self, text: str = "") -> None: ...  # noqa: D102
+    def log(self, text: str) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is replayed, from when, how fast."""
+
+    replay: Replay
+    profile: Profile
+    episode: Episode | None
+    start_ms: int
+    speed: float
+
+
+def make_lake(home: Path, seed: int, interval: str) -> Lake:
+    """Return the invented market of a seed, made when it is not there yet."""
+    path = home / "demo" / f"lake-{interval}-{SYMBOLS}x{DAYS}-seed{seed}"
+    done = path / "complete"
+    if not done.is_file():
+        market = make_market(
+            np.random.default_rng(seed), symbols=SYMBOLS, days=DAYS, interval=interval
+        )
+        write_market(Lake(path), market)
+        done.write_text("", encoding="utf-8")  # a market half made is made anew
+    return Lake(path)
+
+
+def choose_venue(lake: Lake, interval: str) -> str:
+    """Return the lake's venue with the most series of the interval."""
+    have = {
+        v: len(lake.symbols(v, interval)) for v in lake.venues() if interval in lake.intervals(v)
+    }
+    if not have:
+        raise DataError(
+            f"{lake.path} holds no series of {interval}",
+            why=f"venues: {', '.join(lake.venues()) or 'none'}",
+            hint="zion demo without a lake makes a market of its own: unset ZION_LAKE",
+        )
+    return max(have, key=lambda venue: (have[venue], venue))
+
+
+def make_plan(replay: Replay, profile: Profile, speed: float | None) -> Plan:
+    """Pick the story to show and begin shortly before it."""
+    step = replay.interval_ms
+    first = min(
+        replay.first + _LISTED_DAYS * board.DAY_MS, replay.first + replay.minutes // 2 * step
+    )
+    found = all_stories(replay.bars, profile.params, step)
+    episode = pick(found, interval_ms=step, first_ms=first, last_ms=replay.last)
+    if episode is None:
+        return Plan(replay, profile, None, replay.default_start(), speed or SPEED_MAX / 2)
+    start = episode.dump_t - LEAD_BARS * step
+    pace = episode.bars(step) * step / 1000 / SHOW_S
+    return Plan(replay, profile, episode, start, speed or min(SPEED_MAX, max(SPEED_MIN, pace)))
+
+
+def resumed(plan: Plan, minute: int | None) -> Plan:
+    """Go on where the last run was stopped inside its story; else begin at the story's start."""
+    if plan.episode is None or minute is None:
+        return plan
+    end = plan.episode.breakout_t + TAIL_BARS * plan.replay.interval_ms
+    return replace(plan, start_ms=minute) if plan.start_ms < minute < end else plan
+
+
+def free_socket(host: str, port: int) -> socket.socket:
+    """Return a bound socket: the port, or the next free one."""
+    for candidate in range(port, port + PORTS_TRIED):
+        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((host, candidate if port else 0))
+        except OSError:
+            server.close()
+            continue
+        return server
+    raise DataError(
+        f"ports {port} to {port + PORTS_TRIED - 1} of {host} are all taken",
+        hint="zion demo --port N",
+    )
+
+
+def event_line(event: Any, tick: str) -> str:
+    """Return an event as the terminal shows it."""
+    m = board.move(event, tick)
+    number = str(m.after) if m.before != m.after else "-"
+    name = words.short(m.symbol)
+    return f"{f.day_clock(m.t):>12}  {name:<8}{number} {words.title(m):<16} {words.why(m)}"
+
+
+async def _started(server: uvicorn.Server, http: asyncio.Task[None]) -> None:
+    while not server.started and not http.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.05)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the demo: it stops the market first."""
+        yield
+
+
+class Demo:
+    """One run: venue, market layer, pages."""
+
+    def __init__(self, settings: Settings, plan: Plan, tell: Teller, *, wait: bool) -> None:
+        self.plan = plan
+        self.tell = tell
+        self.wait = wait
+        self.clock = SystemClock()
+        self.sim = SimServer(
+            plan.replay, plan.profile.interval, self.clock,
+            speed="hold", start_ms=plan.start_ms, updates=UPDATES,
+        )  # fmt: skip
+        self.settings = settings
+        self.viewer = asyncio.Event()
+        self.over = asyncio.Event()
+        self.service: MarketService | None = None
+
+    def note(self) -> str:
+        """Say in the strip how time runs."""
+        if self.sim.finished:
+            return "Replay ended"
+        if self.sim.speed == "hold":
+            return "Replay waits"
+        return f"Replay {f.TIMES}{self.plan.speed:,.0f}"
+
+    async def run(self, server_socket: socket.socket, opened: Callable[[str], None]) -> None:
+        """Start everything, show it until interrupted, stop it cleanly."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, self.over.set)
+        with self.tell.stage("exchange simulator") as stage:
+            addresses = await self.sim.start()
+            stage.note = f"Bybit V5 on loopback, {len(self.plan.replay.bars)} coins"
+        settings = self.settings.model_copy(
+            update={"rest_url": addresses["rest"], "ws_url": addresses["ws"]}
+        )
+        service = self.service = build_market_service(settings, profile=self.plan.profile)
+        try:
+            with self.tell.stage("market layer") as stage:
+                await service.start()
+                stage.note = self._recovered(service)
+            await self._serve(service, server_socket, opened)
+        finally:
+            await service.stop()
+            await self.sim.stop()
+
+    def _recovered(self, service: MarketService) -> str:
+        board = service.board()
+        left_out = f", {len(board.excluded)} left out" if board.excluded else ""
+        return f"{len(board.rows)} coins followed{left_out}, as of {f.day_clock(board.as_of)} UTC"
+
+    async def _serve(
+        self, service: MarketService, server_socket: socket.socket, opened: Callable[[str], None]
+    ) -> None:
+        with self.tell.stage("dashboard and API"):
+            app = create_app(service, note=self.note, on_viewer=self.viewer.set)
+            _silence_logs()
+            config = uvicorn.Config(
+                app,
+                ws="websockets-sansio",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=2,
+            )
+            server = _Server(config)
+            http = asyncio.create_task(server.serve(sockets=[server_socket]), name="http")
+            await _started(server, http)
+        host, port = server_socket.getsockname()[:2]
+        opened(f"http://{host}:{port}")
+        jobs = [
+            asyncio.create_task(self._play(), name="play"),
+            asyncio.create_task(self._print(service), name="print"),
+            asyncio.create_task(service.failure(), name="failure"),
+            asyncio.create_task(self.over.wait(), name="over"),
+            http,
+        ]
+        done, _ = await asyncio.wait(jobs[2:], return_when=asyncio.FIRST_COMPLETED)
+        self.sim.set_speed("hold")
+        server.should_exit = True
+        for job in jobs[:4]:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        for job in done:
+            if not job.cancelled() and job.exception() is not None:
+                raise job.exception()  # type: ignore[misc]
+
+    async def _play(self) -> None:
+        if self.wait:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.viewer.wait(), WAIT_FOR_BROWSER_S)
+        self.sim.set_speed(self.plan.speed)
+
+    async def _print(self, service: MarketService) -> None:
+        ticks = {row.symbol: row.tick for row in service.board().rows}
+        featured = self.plan.episode.symbol if self.plan.episode else None
+        async with service.bus.subscribe("phase", overflow=Overflow.LATEST, size=1000) as news:
+            async for batch in news:
+                for event in batch.events:
+                    loud = event.kind in {"ARMED", "BREAKOUT", "FAILED"}
+                    if event.symbol == featured or loud:
+                        self.tell.say(event_line(event, ticks.get(event.symbol, "")))
+
+
+def _silence_logs() -> None:
+    # The terminal belongs to the story. Streamlit gives these their own level.
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "websockets"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def last_minute(settings: Settings, profile: Profile) -> int | None:
+    """Return where the last run was stopped, None when nothing usable is left of it."""
+    from live.market.snapshot import SnapshotUnusable, read_snapshot
+
+    path = settings.home / "market" / f"{profile.id}.snapshot"
+    try:
+        step = interval_ms(profile.interval)
+        return read_snapshot(path, interval_ms=step, params_hash=profile.params_hash).minute
+    except SnapshotUnusable:
+        return None
+
+
+def run(
+    settings: Settings,
+    tell: Teller,
+    *,
+    lake: Path | None,
+    port: int,
+    speed: float | None,
+    seed: int,
+    wait: bool,
+    opened: Opened,
+) -> None:
+    """Show the demo until interrupted.
+
+    Parameters
+    ----------
+    settings : live.settings.Settings
+        ``home``, ``interval``, ``profile`` are used; addresses and limits are the demo's.
+    tell : Teller
+    lake : Path or None
+        Real history; None makes an invented market of ``seed``.
+    port : int
+        The next free one is taken when it is not.
+    speed : float or None
+        Market seconds per second; None lets the story take about two minutes.
+    wait : bool
+        Hold the replay until a browser is in, 60 s at most.
+    opened : callable
+        Called with address, the story's coin (or None) and speed when the page can be opened.
+    """
+    with tell.stage("kernels warm"):
+        for _ in warm():
+            pass
+    profile = load_profile(settings.profile, settings.interval)
+    with tell.stage("market") as stage:
+        if lake is None:
+            made = make_lake(settings.home, seed, profile.interval)
+            replay = read_replay(made, profile.interval, venue=VENUE)
+            told = (
+                f"{len(replay.bars)} coins, {profile.interval}, {DAYS} days, seed {seed}: invented"
+            )
+        else:
+            made = Lake(lake)
+            venue = choose_venue(made, profile.interval)
+            replay = read_replay(made, profile.interval, venue=venue)
+            told = f"{len(replay.bars)} coins of {venue}, {profile.interval}, {lake}"
+        stage.note = told
+    with tell.stage("story") as stage:
+        name = made.path.name or "lake"
+        own = settings.model_copy(
+            update={
+                "home": settings.home / "demo" / f"run-{name}", "venue": "sim",
+                "interval": profile.interval, "silence_s": 3600.0,
+            }
+        )  # fmt: skip
+        plan = make_plan(replay, profile, speed)
+        plan = resumed(plan, last_minute(own, profile))
+        stage.note = _story_note(plan)
+    demo_socket = free_socket(settings.host, port)
+    asyncio.run(_show(own, plan, tell, wait=wait, at=demo_socket, opened=opened))
+
+
+def _story_note(plan: Plan) -> str:
+    if plan.episode is None:
+        return "no coin goes all the way; the replay begins in the middle"
+    e, step = plan.episode, plan.replay.interval_ms
+    name = words.short(e.symbol)
+    if plan.start_ms != e.dump_t - LEAD_BARS * step:
+        return f"{name}, taken up at {f.day_clock(plan.start_ms)} where the last run stopped"
+    return f"{name} from {f.day_clock(e.dump_t)}: dump to breakout in {e.bars(step)} bars"
+
+
+async def _show(
+    settings: Settings, plan: Plan, tell: Teller, *, wait: bool, at: socket.socket, opened: Opened
+) -> None:
+    symbol = plan.episode.symbol if plan.episode else None
+    demo = Demo(settings, plan, tell, wait=wait)
+    await demo.run(at, lambda address: opened(address, symbol, plan.speed))
