@@ -18,7 +18,8 @@ def trade_columns(trades: np.ndarray) -> TradeColumns:
     """Return `TRADE` rows as columns in order of their exits, clustered by the signal's week."""
     rows = trades[np.argsort(trades["exit_ts"], kind="stable")]
     names = ("r", "net", "gross", "fees", "slippage", "funding", "risk", "mae_r", "mfe_r")
-    return TradeColumns(*(np.ascontiguousarray(rows[n]) for n in names), week_of(rows["signal_ts"]))
+    columns = [np.ascontiguousarray(rows[n]) for n in names]
+    return TradeColumns._make([*columns, week_of(rows["signal_ts"])])
 
 
 def all_metrics(
@@ -36,7 +37,7 @@ def all_metrics(
     found += equity_metrics(by_day, rng, n_trials=trials)
     found += _against_null(run, null, rng, settings.draws)
     n = len(run.trades)
-    open_share = float((curve["positions"] > 0).mean())
+    open_share = float((curve["positions"].to_numpy() > 0).mean())
     runs = streaks(columns.net)
     span_days = max((int(curve["ts"][-1]) - int(curve["ts"][0])) / DAY_MS, 1e-9)
     found += [

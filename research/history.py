@@ -89,10 +89,9 @@ def sound_bars(bars: Bars, interval_ms: int) -> Bars:
         )
     if good.all():
         return bars
-    columns = (
-        getattr(bars, name)[good] for name in ("ts", "open", "high", "low", "close", "volume")
+    return Bars.from_arrays(
+        bars.ts[good], o[good], h[good], lo[good], c[good], v[good], bars.turnover[good]
     )
-    return Bars.from_arrays(*columns, bars.turnover[good])
 
 
 def infer_tick(close: np.ndarray) -> float:

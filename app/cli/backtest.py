@@ -294,7 +294,7 @@ def _figures(screen: "Out", result: "BacktestResult") -> None:
         span(m["sharpe"], number, 2),
         f"deflated {number(m['deflated_sharpe'].value, 2)}",
     )
-    costs = " · ".join(
+    costs = ", ".join(
         f"{k} {number(m[f'{k}_r'].value, 3)}" for k in ("fees", "slippage", "funding")
     )
     screen.say(f"  {'cost per trade':<20}{number(m['cost_r'].value, 3) + ' R':>{_WIDTH}}   {costs}")

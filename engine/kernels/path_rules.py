@@ -107,6 +107,7 @@ def write_fill(
     fee: float,
     slippage: float,
 ) -> int:
+    """Write one fill at row ``at``; return the next row."""
     # Past the end nothing is written: a caller that wants trades alone passes no room for fills.
     if at < len(fills):
         row = fills[at]

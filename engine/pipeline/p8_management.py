@@ -111,8 +111,8 @@ def plan_params(values: Mapping[str, float | int | str], source: str = "profile"
         name: _value(name, values.get(name, known[name]), known[name], source) for name in known
     }
     return PlanParams(
-        EntryParams(**{k: read[k] for k in EntryParams._fields}),
-        ManageParams(**{k: read[k] for k in ManageParams._fields}),
+        EntryParams._make(read[k] for k in EntryParams._fields),
+        ManageParams._make(read[k] for k in ManageParams._fields),
     )
 
 

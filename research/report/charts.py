@@ -8,9 +8,9 @@ import polars as pl
 from engine.kernels import paths
 from engine.messages import EventKind
 from engine.pipeline.p8_management import path_rules
-from research.backtest import BacktestResult
 from research.report import words
 from research.report.plots import figure, packed
+from research.result import BacktestResult
 
 CANDLES_MAX = 240
 _PHASES = {"DUMP": ("2 Dump", "@p2"), "STAB": ("4 Base", "@p4"), "ARMED": ("5 Armed", "@p5")}

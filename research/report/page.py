@@ -17,9 +17,9 @@ from engine.stats.equity import worst_drawdowns
 from engine.stats.metric import TRADES_MIN
 from engine.stats.trades import mean_interval
 from engine.venue.funding import SENSITIVITY_RATE
-from research.backtest import BacktestResult
 from research.curve import daily
 from research.report import charts, plots, words
+from research.result import BacktestResult
 
 _HERE = Path(__file__).parent
 
@@ -236,7 +236,7 @@ def _assumed(result: BacktestResult) -> list[tuple[str, str]]:
             f"Model {s.costs.version}: spread = max(tick, {s.costs.spread_base_bps:g} bps + "
             f"{s.costs.spread_per_atr:g} ATR + {s.costs.spread_per_root_turnover:g}/√turnover); "
             "a market order pays "
-            f"half of it and {s.costs.impact:g} x sigma x √(notional / turnover of a bar). Not fitted "
+            f"half of it and {s.costs.impact:g} x sigma x √(notional / bar turnover). Not fitted "
             "yet: no live fills. "
             f"Turnover is close x volume for {c['turnover_estimated']} signals; ticks are read "
             "off the prices.",
@@ -317,7 +317,8 @@ def _coins(result: BacktestResult) -> dict[str, Any]:
         r = mine["r"].to_numpy()
         mean, low, high = mean_interval(r, week_of(mine["signal_ts"].to_numpy()), rng)
         known = np.isfinite(low)
-        cost = ((mine["fees"] + mine["slippage"] + mine["funding"]) / mine["risk"]).mean()
+        paid = mine["fees"] + mine["slippage"] + mine["funding"]
+        cost = float((paid / mine["risk"]).to_numpy().mean())
         rows.append(
             [
                 symbol,
@@ -330,7 +331,7 @@ def _coins(result: BacktestResult) -> dict[str, Any]:
                 ),
                 (words.share(float((r > 0).mean()), 0), float((r > 0).mean())),
                 _r(float(mine["net"].sum())),
-                (words.number(float(cost)), float(cost)),
+                (words.number(cost), cost),
                 _r(float(r.min())),
             ]
         )
@@ -342,6 +343,7 @@ def _exits(result: BacktestResult) -> dict[str, Any]:
     rows = []
     for key, mine in result.trades.group_by("exit_reason", maintain_order=True):
         r = mine["r"].to_numpy()
+        held_ms = float((mine["exit_ts"] - mine["entry_ts"]).to_numpy().mean())
         rows.append(
             [
                 words.EXITS.get(str(key[0]), str(key[0])),
@@ -349,10 +351,7 @@ def _exits(result: BacktestResult) -> dict[str, Any]:
                 (words.share(len(mine) / len(result.trades), 0), len(mine)),
                 _r(float(r.mean())),
                 _r(float(mine["net"].sum())),
-                (
-                    words.duration(float((mine["exit_ts"] - mine["entry_ts"]).mean())),
-                    float((mine["exit_ts"] - mine["entry_ts"]).mean()),
-                ),
+                (words.duration(held_ms), held_ms),
             ]
         )
     head = ["exit", "trades", "share", "mean R", "net USDT", "held on average"]

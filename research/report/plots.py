@@ -11,9 +11,9 @@ import polars as pl
 
 from engine.stats.bootstrap import week_of
 from engine.stats.trades import mean_interval
-from research.backtest import BacktestResult
 from research.curve import daily
 from research.report import words
+from research.result import BacktestResult
 
 Figure = dict[str, Any]
 _DRAWS = 1000
@@ -60,7 +60,7 @@ def equity(result: BacktestResult) -> Figure:
     frame = _thin(result.equity)
     ts = times(frame["ts"])
     band_ts = times(result.null.band_ts)
-    data = []
+    data: list[dict[str, Any]] = []
     if result.null.band.size:
         low, mid, high = result.null.band
         line = {"width": 0}
