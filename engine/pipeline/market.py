@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.bars import Bars
-from engine.kernels.rolling import falls
+from engine.kernels.rolling import falls, reduce_falls
 
 
 class MarketParams(NamedTuple):
@@ -37,16 +37,21 @@ class MarketRow(NamedTuple):
 def market_row(fall_short: np.ndarray, fall_long: np.ndarray, params: MarketParams) -> MarketRow:
     """Reduce one instant's falls, one entry a coin of the universe, NaN = absent.
 
-    The result does not depend on the order of the coins.
+    The result does not depend on the order of the coins; it is the kernel of `market_history`.
     """
-    here = ~np.isnan(fall_long)
-    present = int(here.sum())
-    absent = len(fall_long) - present
-    if present == 0:
-        return MarketRow(float("nan"), float("nan"), 0, absent)
-    limit = -log(1.0 - params.breadth_fall)
-    breadth = float((fall_short[here] >= limit).sum()) / present
-    return MarketRow(breadth, float(np.median(fall_long[here])), present, absent)
+    short = np.ascontiguousarray(fall_short, np.float64).reshape(1, -1)
+    long = np.ascontiguousarray(fall_long, np.float64).reshape(1, -1)
+    breadth, median, present = _reduce(short, long, params)
+    count = int(present[0])
+    return MarketRow(float(breadth[0]), float(median[0]), count, long.shape[1] - count)
+
+
+def _reduce(
+    short: np.ndarray, long: np.ndarray, params: MarketParams
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    breadth, median = np.empty(len(long)), np.empty(len(long))
+    present = reduce_falls(short, long, -log(1.0 - params.breadth_fall), breadth, median)
+    return breadth, median, present
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ def market_history(
 ) -> MarketSeries:
     """Compute the market's series over the whole history of a universe.
 
-    Cost: one rolling maximum a window and bar, then one sort an instant; about 0.3 us a bar.
+    Cost: two rolling maxima a bar, then one sort an instant: about 0.1 us a bar.
     """
     clean = [usable(bars, interval_ms) for bars in universe.values()]
     ticks = [b.ts for b in clean if len(b)]
@@ -136,16 +141,15 @@ def market_history(
         return MarketSeries(none, empty, empty, none, none, digest)
     first = min(int(t[0]) for t in ticks)
     size = (max(int(t[-1]) for t in ticks) - first) // interval_ms + 1
-    table = np.full((2, size, len(universe)), np.nan)
+    falls_short = np.full((size, len(clean)), np.nan)
+    falls_long = np.full((size, len(clean)), np.nan)
     for column, bars in enumerate(clean):
-        if not len(bars):
-            continue
-        short, long = symbol_falls(bars, params, interval_ms)
-        at = (bars.ts - first) // interval_ms
-        table[0, at, column] = short
-        table[1, at, column] = long
-    rows = [market_row(table[0, i], table[1, i], params) for i in range(size)]
-    breadth, fall, present, absent = (np.array(x) for x in zip(*rows, strict=True))
+        if len(bars):
+            at = (bars.ts - first) // interval_ms
+            falls_short[at, column], falls_long[at, column] = symbol_falls(
+                bars, params, interval_ms
+            )
+    breadth, median, present = _reduce(falls_short, falls_long, params)
     # the row made at bar i's close is for bar i + 1
     stamps = first + interval_ms * np.arange(1, size + 1, dtype=np.int64)
-    return MarketSeries(stamps, breadth, fall, present, absent, digest)
+    return MarketSeries(stamps, breadth, median, present, len(clean) - present, digest)
