@@ -28,7 +28,7 @@ def serve(
     asyncio.run(_serve(loaded.settings))
 
 
-async def _serve(settings) -> None:  # noqa: ANN001 - imported lazily
+async def _serve(settings) -> None:
     import asyncio
     import contextlib
 
@@ -60,6 +60,6 @@ async def _serve(settings) -> None:  # noqa: ANN001 - imported lazily
         task.result()
 
 
-async def _market(service) -> None:  # noqa: ANN001 - imported lazily
+async def _market(service) -> None:
     await service.start()
     await service.failure()

@@ -58,7 +58,7 @@ def sim(
     asyncio.run(_serve(server, port))
 
 
-async def _serve(server, port: int) -> None:  # noqa: ANN001 - imported lazily
+async def _serve(server, port: int) -> None:
     import asyncio
     import contextlib
     import json
