@@ -34,7 +34,7 @@ ARGS = [
     "--disable-sync",
 ]
 WAIT_MS = 60_000
-# Streamlit's client asks for these once when a page other than the first is opened directly; harmless.
+# Streamlit's client asks for these once when a page is opened by its own path; harmless.
 PROBES = ("_stcore/health", "_stcore/host-config")
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 

@@ -78,8 +78,8 @@ def test_a_share_over_one_is_not_shown() -> None:
 
 def test_an_empty_universe_has_a_board() -> None:
     empty = SimpleNamespace(
-        as_of=0, interval="15m", interval_ms=STEP, profile="default", minute=0, rows=(), excluded={},
-        market=None,
+        as_of=0, interval="15m", interval_ms=STEP, profile="default", minute=0,
+        rows=(), excluded={}, market=None,
     )  # fmt: skip
     market = board.market(empty, [], PARAMS)
     assert market.eligible == 0
