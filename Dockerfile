@@ -21,7 +21,7 @@ RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin zion \
     && install -d -o zion -g zion /opt/numba /var/lib/zion /srv/zion
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /srv/zion
-USER zion
+USER 10001
 # Every kernel is compiled here, once: a running service never compiles.
 RUN ["python", "-m", "engine.warm"]
 EXPOSE 8000

@@ -17,7 +17,6 @@ Inside one file the later row wins, and rows out of order are put in order; both
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +36,12 @@ from data.files import (
     series_lock,
     write_atomic,
 )
+from data.layout import check_name, keys, parquet_files, unknown
 from engine.bars import INTERVAL_MS, Bars, interval_ms
 from engine.errors import DataError, UsageError
 
 HEAD_NAME = "data.parquet"
 CODECS = ("none", "lz4", "zstd")
-_NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +120,16 @@ class Lake:
 
     def venues(self) -> list[str]:
         """Return the venues that have bars, by name; `DataError` when there is no lake at all."""
-        return _keys(self._root(), "venue")
+        return keys(self._root(), "venue")
 
     def intervals(self, venue: str) -> list[str]:
         """Return the intervals of a venue, shortest first; `DataError` names near matches."""
-        found = _keys(self._venue(venue), "interval")
+        found = keys(self._venue(venue), "interval")
         return sorted(found, key=lambda i: (INTERVAL_MS.get(i, 0), i))
 
     def symbols(self, venue: str, interval: str) -> list[str]:
         """Return the symbols of a venue and interval, by name; `DataError` names what there is."""
-        return _keys(self._interval(venue, interval), "symbol")
+        return keys(self._interval(venue, interval), "symbol")
 
     def resolve_venue(self, venue: str | None) -> str:
         """Return the venue meant: the one named, or the only one.
@@ -198,7 +197,7 @@ class Lake:
 
     def files(self, venue: str, interval: str, symbol: str) -> list[Path]:
         """Return the Parquet files of a series by name; `DataError` names near matches."""
-        paths = _parquet_files(self.folder(venue, interval, symbol))
+        paths = parquet_files(self.folder(venue, interval, symbol))
         if not paths:
             raise self._no_symbol(venue, interval, symbol)
         return paths
@@ -255,7 +254,7 @@ class Lake:
     def funding(self, venue: str, symbol: str) -> pl.DataFrame | None:
         """Return `ts` (UTC ms) and `funding_rate`, ascending; None where no series is known."""
         folder = self._funding_folder(venue, symbol)
-        paths = _parquet_files(folder)
+        paths = parquet_files(folder)
         if not paths:
             return None
         labels = {"venue": venue, "symbol": symbol}
@@ -345,7 +344,7 @@ class Lake:
         labels = _labels(venue, interval, symbol)
         folder = self._checked_folder(venue, interval, symbol)
         with series_lock(folder):
-            paths = _parquet_files(folder)
+            paths = parquet_files(folder)
             if len(paths) == 1 and facts(paths[0], BAR_SCHEMA, labels).head:
                 return 0
             block, _ = self._load(paths, labels)
@@ -362,7 +361,7 @@ class Lake:
         fresh[0].view(np.int64)[:] = frame["ts"].to_numpy()
         fresh[1] = frame["funding_rate"].to_numpy()
         with series_lock(folder):
-            old = [read_columns(p, FUNDING_SCHEMA, labels) for p in _parquet_files(folder)]
+            old = [read_columns(p, FUNDING_SCHEMA, labels) for p in parquet_files(folder)]
             block, _ = merge([*old, fresh])
             columns = [pa.array(block[0].view(np.int64)), pa.array(block[1])]
             table = pa.Table.from_arrays(columns, schema=FUNDING_SCHEMA)
@@ -370,7 +369,7 @@ class Lake:
             write_atomic(
                 folder / HEAD_NAME, parquet_bytes(table, meta, self.codec), durable=self.durable
             )
-            for path in _parquet_files(folder):
+            for path in parquet_files(folder):
                 if path.name != HEAD_NAME:
                     path.unlink()
         return len(table)
@@ -381,13 +380,13 @@ class Lake:
         write_atomic(
             folder / HEAD_NAME, parquet_bytes(table, meta, self.codec), durable=self.durable
         )
-        for path in _parquet_files(folder):
+        for path in parquet_files(folder):
             if path.name != HEAD_NAME:
                 path.unlink()
 
     def _next_seq(self, folder: Path, labels: Mapping[str, str], *, tolerant: bool = False) -> int:
         highest = 0
-        for path in _parquet_files(folder):
+        for path in parquet_files(folder):
             try:
                 highest = max(highest, facts(path, BAR_SCHEMA, labels).seq)
             except DataError:
@@ -397,7 +396,7 @@ class Lake:
         return highest + 1
 
     def _head_seq(self, folder: Path, labels: Mapping[str, str]) -> int:
-        known = [facts(p, BAR_SCHEMA, labels) for p in _parquet_files(folder)]
+        known = [facts(p, BAR_SCHEMA, labels) for p in parquet_files(folder)]
         return max((f.seq for f in known if f.head), default=-1)
 
     # -- names and errors ------------------------------------------------------------------------
@@ -421,21 +420,21 @@ class Lake:
         path = self._root() / f"venue={venue}"
         if not path.is_dir():
             found = self.venues()
-            raise _unknown("venue", venue, found, f"in {self.path}") if found else self._empty()
+            raise unknown("venue", venue, found, f"in {self.path}") if found else self._empty()
         return path
 
     def _interval(self, venue: str, interval: str) -> Path:
         path = self._venue(venue) / f"interval={interval}"
         if not path.is_dir():
-            raise _unknown("interval", interval, self.intervals(venue), f"for {venue}")
+            raise unknown("interval", interval, self.intervals(venue), f"for {venue}")
         return path
 
     def _no_interval(self, interval: str, venue: str | None) -> DataError:
         every = {i for v in ([venue] if venue else self.venues()) for i in self.intervals(v)}
-        return _unknown("interval", interval, sorted(every), f"in {self.path}")
+        return unknown("interval", interval, sorted(every), f"in {self.path}")
 
     def _no_symbol(self, venue: str, interval: str, symbol: str) -> DataError:
-        return _unknown("symbol", symbol, self.symbols(venue, interval), f"at {venue} {interval}")
+        return unknown("symbol", symbol, self.symbols(venue, interval), f"at {venue} {interval}")
 
     def _checked_folder(self, venue: str, interval: str, symbol: str) -> Path:
         interval_ms(interval)
@@ -447,40 +446,6 @@ class Lake:
         check_name("venue", venue)
         check_name("symbol", symbol)
         return self.path / "funding" / f"venue={venue}" / f"symbol={symbol}"
-
-
-def check_name(kind: str, name: str) -> None:
-    """Refuse a venue or symbol that could not be a folder of the lake."""
-    if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
-        raise DataError(
-            f"{name!r} is no {kind} name", hint="letters, digits, '-', '_' and '.', as in BTCUSDT"
-        )
-
-
-def _keys(folder: Path, key: str) -> list[str]:
-    prefix = f"{key}="
-    names = (p.name for p in folder.iterdir() if p.name.startswith(prefix))
-    return sorted(name.removeprefix(prefix) for name in names)
-
-
-def _parquet_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        p for p in folder.iterdir() if p.suffix == ".parquet" and not p.name.startswith(".")
-    )
-
-
-def _unknown(kind: str, name: str, found: list[str], where: str) -> DataError:
-    near = get_close_matches(name, found, n=3, cutoff=0.5)
-    if near:
-        hint = f"did you mean {' or '.join(near)}?"
-    elif found:
-        more = f" and {len(found) - _NAMES_SHOWN} more" if len(found) > _NAMES_SHOWN else ""
-        hint = f"there is {', '.join(found[:_NAMES_SHOWN])}{more}"
-    else:
-        hint = "zion data list shows what there is"
-    return DataError(f"unknown {kind} {name!r} {where}", hint=hint)
 
 
 def _labels(venue: str, interval: str, symbol: str) -> dict[str, str]:

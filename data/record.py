@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.catalog import Lake, check_name
+from data.catalog import Lake
+from data.layout import check_name
 from engine.bars import COLUMNS, Bars, interval_ms
 from engine.errors import DataError
 

@@ -18,23 +18,22 @@ import polars as pl
 from data.catalog import Lake
 from data.files import parquet_bytes, write_atomic
 from data.synth_episodes import KINDS, Episode, script
+from data.synth_plan import (
+    DAY_MS,
+    STEPS,
+    WARM_UP_BARS,
+    Coin,
+    Plan,
+    make_coins,
+    make_plan,
+    with_jumps,
+)
 from engine.bars import Bars, interval_ms
 from engine.errors import UsageError
 
 # 2026-01-01T00:00Z: a round beginning, so that runs of any day agree.
 START_MS = 1_767_225_600_000
 VENUE = "synthetic"
-
-_DAY_MS = 86_400_000
-_STEPS = 8  # points of the fine grid per bar
-_WARM_UP_BARS = 260  # episodes start after every detector is warm
-# Names that a reader knows; prices and histories are invented.
-_COINS = (
-    "BTC ETH SOL XRP BNB DOGE ADA AVAX LINK DOT LTC BCH NEAR UNI APT ARB OP SUI INJ ATOM "
-    "FIL AAVE TIA SEI RUNE IMX LDO FTM GRT ALGO MKR SNX CRV PEPE WIF BONK JUP PYTH ENA STRK "
-    "WLD ORDI GALA SAND AXS CHZ DYDX ZEC"
-)
-_FIRST_PRICES = {"BTC": 91_400.0, "ETH": 3_120.0, "SOL": 158.0, "BNB": 702.0, "XRP": 2.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +62,6 @@ class Market:
     truth: pl.DataFrame
     gaps: pl.DataFrame
     ticks: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class _Coin:
-    symbol: str
-    price: float
-    sigma: float  # of a main bar's log return
-    rho: float  # correlation with the market factor
-    turnover: float  # quote units per main bar
-    decimals: int
-    thin: bool
-    gappy: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is common to all coins."""
-
-    bars: int
-    steps: int
-    step_ms: int
-    start_ms: int
-    noise: np.ndarray  # of the market factor, standard normal, one a fine step
-    market: np.ndarray  # increments of the factor in units of a coin's sigma, one a fine step
-    crashes: tuple[int, ...]  # bars at which a market-wide crash begins
-    volatility: np.ndarray  # [coins, bars] factor on sigma
-    activity: np.ndarray  # [coins, bars] log factor on volume
 
 
 def make_market(
@@ -125,13 +97,13 @@ def make_market(
     """
     wanted = sorted({interval, *also}, key=interval_ms)
     main_ms, fine_ms = interval_ms(interval), interval_ms(wanted[0])
-    bars = int(days * _DAY_MS // main_ms)
+    bars = int(days * DAY_MS // main_ms)
     _check(symbols, bars, wanted, fine_ms, start_ms)
     ratio = main_ms // fine_ms
-    steps = max(_STEPS, 4 * ratio)
+    steps = max(STEPS, 4 * ratio)
     steps -= steps % ratio
-    coins = _coins(rng, symbols, main_ms)
-    plan = _plan(rng, coins, bars=bars, steps=steps, bar_ms=main_ms, start_ms=start_ms)
+    coins = make_coins(rng, symbols, main_ms)
+    plan = make_plan(rng, coins, bars=bars, steps=steps, bar_ms=main_ms, start_ms=start_ms)
     series: dict[str, dict[str, Bars]] = {name: {} for name in wanted}
     truth: list[dict[str, Any]] = []
     gaps: list[dict[str, Any]] = []
@@ -167,101 +139,13 @@ def _check(symbols: int, bars: int, wanted: list[str], fine_ms: int, start_ms: i
         raise UsageError(f"{', '.join(wanted)} do not divide each other, or the start")
 
 
-def _coins(rng: np.random.Generator, count: int, bar_ms: int) -> list[_Coin]:
-    scale = np.sqrt(bar_ms / interval_ms("15m"))
-    known = _COINS.split()
-    coins = []
-    for i in range(count):
-        name = known[i] if i < len(known) else f"COIN{i + 1:04d}"
-        price = _FIRST_PRICES.get(name, float(np.exp(rng.uniform(np.log(0.02), np.log(90)))))
-        major = i < 5  # noqa: PLR2004 - the first five are liquid and calm
-        sigma = (0.0024 + 0.0004 * i if major else rng.uniform(0.0038, 0.0068)) * scale
-        daily = 3e9 / (1 + i) ** 1.2 * float(np.exp(rng.normal(0, 0.3)))
-        coins.append(
-            _Coin(
-                symbol=f"{name}USDT",
-                price=price,
-                sigma=float(sigma),
-                rho=0.9 if i == 0 else float(rng.uniform(0.55, 0.8)),
-                turnover=daily * bar_ms / _DAY_MS,
-                decimals=int(np.clip(4 - np.floor(np.log10(price)), 1, 8)),
-                thin=i % 8 == 7,  # noqa: PLR2004 - one in eight trades thinly
-                gappy=i % 6 == 4,  # noqa: PLR2004 - one in six has gaps
-            )
-        )
-    return coins
-
-
-def _plan(
-    rng: np.random.Generator,
-    coins: list[_Coin],
-    *,
-    bars: int,
-    steps: int,
-    bar_ms: int,
-    start_ms: int,
-) -> _Plan:
-    count = len(coins)
-    common = _ar1(rng, 1, bars, 0.992, 0.35)
-    fast = _ar1(rng, count, bars, 0.80, 0.32)
-    slow = _ar1(rng, count, bars, 0.994, 0.34)
-    log_volatility = common + fast + slow
-    day = 2 * np.pi * ((start_ms + bar_ms * np.arange(bars)) % _DAY_MS) / _DAY_MS
-    rhythm = 0.16 * np.sin(day - 2.4)
-    volatility = np.exp(log_volatility - 0.28 + rhythm)
-    activity = 0.75 * log_volatility + 1.5 * rhythm + _ar1(rng, count, bars, 0.93, 0.42)
-    noise = rng.standard_normal((bars, steps))
-    moves = noise * (np.exp(common[0] - 0.06 + rhythm) / np.sqrt(steps))[:, None]
-    moves = _with_jumps(rng, moves, 0.002, 1.0)
-    # About one market-wide crash a month, at bars that leave room for what follows.
-    spacing = max(int(30 * _DAY_MS / bar_ms), 900)
-    crashes = []
-    for first in range(_WARM_UP_BARS, bars - 500, spacing):
-        last = min(first + spacing // 2, bars - 400)
-        crashes.append(int(rng.integers(first, max(last, first + 1))))
-        # The crash in the factor itself moves those who play no episode at the time.
-        moves[crashes[-1] : crashes[-1] + 24] -= 9 / 24 / steps
-        moves[crashes[-1] + 24 : crashes[-1] + 80] += 5 / 56 / steps
-    return _Plan(
-        bars=bars,
-        steps=steps,
-        step_ms=bar_ms,
-        start_ms=start_ms,
-        noise=noise.ravel(),
-        market=moves.ravel(),
-        crashes=tuple(crashes),
-        volatility=volatility,
-        activity=activity,
-    )
-
-
-def _ar1(rng: np.random.Generator, rows: int, length: int, memory: float, sd: float) -> np.ndarray:
-    """Return stationary AR(1) series [rows, length] with the given standard deviation."""
-    shocks = rng.standard_normal((length, rows)) * (sd * np.sqrt(1 - memory**2))
-    shocks[0] /= np.sqrt(1 - memory**2)
-    for i in range(1, length):
-        shocks[i] += memory * shocks[i - 1]
-    return np.ascontiguousarray(shocks.T)
-
-
-def _with_jumps(
-    rng: np.random.Generator, moves: np.ndarray, rate: float, sigma: float
-) -> np.ndarray:
-    """Add rare jumps of several sigma at random steps of random bars; `moves` is [bars, steps]."""
-    hit = np.flatnonzero(rng.random(len(moves)) < rate)
-    step = rng.integers(0, moves.shape[1], len(hit))
-    size = sigma * rng.choice((-1.0, 1.0), len(hit)) * (2.5 + rng.standard_exponential(len(hit)))
-    moves[hit, step] += size
-    return moves
-
-
 def _path(
-    rng: np.random.Generator, coin: _Coin, plan: _Plan, row: int
+    rng: np.random.Generator, coin: Coin, plan: Plan, row: int
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, Episode, bool]]]:
     """Return log prices on the fine grid, the volume factor per bar, and what was planted where."""
     scale = coin.sigma * np.sqrt(1 - coin.rho**2) * plan.volatility[row] / np.sqrt(plan.steps)
     moves = rng.standard_normal((plan.bars, plan.steps)) * scale[:, None]
-    moves = _with_jumps(rng, moves, 0.0025, coin.sigma).ravel()
+    moves = with_jumps(rng, moves, 0.0025, coin.sigma).ravel()
     moves += coin.rho * coin.sigma * plan.market
     boost = np.ones(plan.bars)
     planted: list[tuple[int, Episode, bool]] = []
@@ -294,9 +178,9 @@ def _path(
     return np.log(coin.price) + np.cumsum(moves), boost, planted
 
 
-def _next_start(rng: np.random.Generator, plan: _Plan, at: int) -> tuple[int, bool]:
+def _next_start(rng: np.random.Generator, plan: Plan, at: int) -> tuple[int, bool]:
     """Choose where the next episode begins; most coins wait for a crash that is near."""
-    start = (at if at else _WARM_UP_BARS) + int(rng.integers(40, 520))
+    start = (at if at else WARM_UP_BARS) + int(rng.integers(40, 520))
     for crash in plan.crashes:
         if max(at, 1) <= crash < start + 420 and rng.random() < 0.8:  # noqa: PLR2004
             return crash + int(rng.integers(0, 4)), True
@@ -309,8 +193,8 @@ def _pick(rng: np.random.Generator) -> str:
 
 def _bars(
     rng: np.random.Generator,
-    coin: _Coin,
-    plan: _Plan,
+    coin: Coin,
+    plan: Plan,
     row: int,
     *,
     path: np.ndarray,
@@ -358,11 +242,11 @@ def _bars(
     }
 
 
-def _holes(rng: np.random.Generator, coin: _Coin, plan: _Plan) -> list[tuple[int, int]]:
+def _holes(rng: np.random.Generator, coin: Coin, plan: Plan) -> list[tuple[int, int]]:
     """Return (first bar, bars) of the stretches left out of a coin's series."""
-    if not coin.gappy or plan.bars < 4 * _WARM_UP_BARS:
+    if not coin.gappy or plan.bars < 4 * WARM_UP_BARS:
         return []
-    starts = rng.integers(_WARM_UP_BARS, plan.bars - 60, 2)
+    starts = rng.integers(WARM_UP_BARS, plan.bars - 60, 2)
     return [(int(s), int(rng.integers(1, 40))) for s in starts]
 
 
@@ -371,7 +255,7 @@ def _aggregate(
     fine_ms: int,
     to_ms: int,
     holes: list[tuple[int, int]],
-    plan: _Plan,
+    plan: Plan,
 ) -> Bars:
     """Sum fine bars into coarser ones and leave out those that touch a hole."""
     each = to_ms // fine_ms
@@ -396,13 +280,13 @@ def _aggregate(
     return Bars.from_arrays(ts[keep], *(c[keep] for c in columns))
 
 
-def _funding(rng: np.random.Generator, plan: _Plan, path: np.ndarray) -> pl.DataFrame:
+def _funding(rng: np.random.Generator, plan: Plan, path: np.ndarray) -> pl.DataFrame:
     """Return rates every 8 hours: near 1 bp, higher after rises, negative after falls."""
     period_ms = 8 * 3_600_000
     first = -(-plan.start_ms // period_ms) * period_ms
     ts = np.arange(first, plan.start_ms + plan.bars * plan.step_ms, period_ms, dtype=np.int64)
     at = (ts - plan.start_ms) * plan.steps // plan.step_ms
-    day = max(_DAY_MS // plan.step_ms, 1) * plan.steps
+    day = max(DAY_MS // plan.step_ms, 1) * plan.steps
     change = path[at] - path[np.maximum(at - day, 0)]
     rate = 1e-4 + 1.2e-3 * change + rng.normal(0, 3e-5, len(ts))
     return pl.DataFrame({"ts": ts, "funding_rate": np.round(np.clip(rate, -5e-3, 5e-3), 8)})
@@ -426,7 +310,7 @@ _GAPS: Mapping[str, Any] = {
 
 
 def _truth_row(
-    coin: _Coin, plan: _Plan, path: np.ndarray, planted: tuple[int, Episode, bool]
+    coin: Coin, plan: Plan, path: np.ndarray, planted: tuple[int, Episode, bool]
 ) -> dict[str, Any]:
     start, episode, wide = planted
     peak = float(path[start * plan.steps - 1])
@@ -457,7 +341,7 @@ def _truth_row(
     }
 
 
-def _gap_row(coin: _Coin, plan: _Plan, first: int, bars: int) -> dict[str, Any]:
+def _gap_row(coin: Coin, plan: Plan, first: int, bars: int) -> dict[str, Any]:
     from_ts = plan.start_ms + first * plan.step_ms
     return {
         "symbol": coin.symbol,

@@ -21,7 +21,7 @@ class Overflow(Enum):
 
 
 class SlowSubscriber(Exception):  # noqa: N818 - it names the event
-    """A subscriber fell behind a topic that never loses values; it must start again from a snapshot."""
+    """A subscriber fell behind a topic that never loses values; it starts again from a snapshot."""
 
 
 class Subscription:
@@ -87,7 +87,7 @@ class Subscription:
         await self._writable.wait()
 
     async def get(self) -> Any:
-        """Return the next value; `StopAsyncIteration` when closed, `SlowSubscriber` when cut off."""
+        """Return the next value; `StopAsyncIteration` at the end, `SlowSubscriber` if cut off."""
         while not self._values:
             if self._failure is not None:
                 raise self._failure

@@ -1,8 +1,7 @@
-"""The composition root of the market layer: builds it, starts it (start == recover), answers the faces."""
+"""The market layer's composition root: builds it, starts it (start == recover), answers."""
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,13 @@ from engine.messages import Phase
 from engine.pipeline.profile import Profile
 from live.bus import LocalBus, Overflow, Subscription
 from live.clock import Clock, SystemClock
-from live.market import catchup
+from live.market.catchup import Fetcher
 from live.market.collate import Batch, Collator
 from live.market.readmodel import EventLog, ReadModel
-from live.market.repair import RepairOptions, settled_through
+from live.market.recovery import Recovery
+from live.market.repair import RepairOptions
 from live.market.scanner import Scan, Scanner
-from live.market.snapshot import Snapshot, SnapshotUnusable, read_snapshot, write_snapshot
+from live.market.snapshot import write_snapshot
 from live.market.stream import Pump
 from live.market.universe import Rules, Universe, select
 from live.market.views import (
@@ -97,7 +97,15 @@ class MarketService:
         self._clock = clock
         self._rest = rest
         self._stream = stream
-        self._fetcher = catchup.Fetcher(rest, clock, self.interval, interval_ms)
+        self._recovery = Recovery(
+            self.scanner,
+            self.collator,
+            self.log,
+            Fetcher(rest, clock, self.interval, interval_ms),
+            self.note,
+            warmup_bars=settings.warmup_bars,
+            settle_s=settings.settle_s,
+        )
         self._read = ReadModel(self.scanner, self.collator, self.log)
         self._ticks: dict[str, str] = {}
         self._rules = Rules(
@@ -109,7 +117,6 @@ class MarketService:
         self._venue_ms = 0
         self._venue_at_s = 0.0
         self._saved_minute = 0
-        self._warming: set[str] = set()
         self._failed: asyncio.Future[None] | None = None
 
     # ------------------------------------------------------------------ life
@@ -130,12 +137,11 @@ class MarketService:
         return self.settings.home / "market" / f"{self.profile.id}.snapshot"
 
     async def start(self) -> None:
-        """Recover what was known, replay what was missed, then follow the stream; returns when live."""
+        """Recover what was known, replay what was missed, follow the stream; returns when live."""
         await self._set_status("starting")
         self._failed = asyncio.get_running_loop().create_future()
-        instruments_ms = await self._first_universe()
-        starts, old = self._restore(instruments_ms)
-        await self._catch_up(starts, old, instruments_ms)
+        venue_ms = await self._first_universe()
+        await self._recovery.start(self.universe.symbols, venue_ms, self.snapshot_path)
         self._stream.watch(self.universe.symbols)
         await self._stream.start()
         for job, name in (
@@ -229,114 +235,13 @@ class MarketService:
         async with self.pump.turn:
             for symbol in removed:
                 self.collator.deactivate(symbol)
-            self._tell_universe()
+            self._recovery.tell_universe()
         self._stream.watch(newer.symbols)
         await self.pump.drain()
         for symbol in added:
-            await self._join(symbol)
-        await self.bus.publish("universe", UniverseChanged(added, removed))
-
-    def _tell_universe(self) -> None:
-        rows = self.collator.active()
-        self.scanner.set_universe(rows, [self.collator.symbol(r) for r in rows])
-
-    async def _join(self, symbol: str) -> None:
-        """Warm a coin up from history and let it take part from the open minute on."""
-        self._warming.add(symbol)
-        step_ms = self.collator.interval_ms
-        row = self.collator.row(symbol)
-        self.scanner.grow(len(self.collator))
-        oldest = self.collator.minute - self.settings.warmup_bars * step_ms
-        at = max(oldest, self.collator.last(row) + step_ms)
-        bars = []
-        while True:
-            end = self.collator.minute - step_ms
-            history = await self._fetcher.fetch(symbol, at, end)
-            bars += history.bars
-            if history.failure:
-                self.note(f"{symbol}: its history could not be read ({history.failure})")
-            at = max(at, end + step_ms)
-            async with self.pump.turn:
-                if self.collator.minute > at and not history.failure:
-                    continue  # minutes went by while we read: read those too
-                ts, values = catchup.as_arrays(bars)
-                events = self.scanner.replay(row, ts, values)
-                self.collator.activate(symbol, int(ts[-1]) if len(ts) else 0)
-                self._tell_universe()
-                self._warming.discard(symbol)
-                self.log.add(events, self.collator, replayed=True)
+            await self._recovery.join(symbol, self.pump.turn)
             await self.pump.drain()
-            return
-
-    # ------------------------------------------------------------------ recovery
-
-    def _restore(self, venue_ms: int) -> tuple[dict[str, int], int]:
-        """Load the snapshot; returns where each symbol's history must begin, and the old open minute."""
-        step_ms = self.collator.interval_ms
-        oldest = (venue_ms // step_ms - self.settings.warmup_bars) * step_ms
-        starts = dict.fromkeys(self.universe.symbols, oldest)
-        try:
-            old = read_snapshot(
-                self.snapshot_path, interval_ms=step_ms, params_hash=self.profile.params_hash
-            )
-        except SnapshotUnusable as error:
-            self.note(f"the detector starts from history: {error}")
-            old = None
-        if old is not None and not oldest <= old.minute <= venue_ms:
-            self.note(
-                "the detector starts from history: the snapshot is too old, or from the future"
-            )
-            old = None
-        if old is None:
-            for symbol in self.universe.symbols:
-                self.collator.row(symbol)
-            self.scanner.grow(len(self.collator))
-            return starts, 0
-        self._load(old)
-        for symbol in self.universe.symbols:
-            row = self.collator.row(symbol)
-            if row < len(old.symbols) and old.last[row] >= oldest:
-                starts[symbol] = old.last[row] + step_ms
-        self.scanner.grow(len(self.collator))
-        return starts, old.minute
-
-    def _load(self, old: Snapshot) -> None:
-        for symbol in old.symbols:
-            self.collator.row(symbol)
-        n = len(old.symbols)
-        self.scanner.grow(n)
-        self.scanner.contexts[:n] = old.contexts
-        self.scanner.since[:n] = old.since
-        for row, (ts, values) in old.windows.items():
-            self.scanner.frames.load(row, ts, values)
-        self.scanner.load_market(old.market_ts, old.market)
-
-    async def _catch_up(self, starts: Mapping[str, int], old_minute: int, venue_ms: int) -> None:
-        """Fetch what was missed and replay it: new coins alone up to the old minute, then all together."""
-        step_ms = self.collator.interval_ms
-        end = settled_through(venue_ms, step_ms, self.settings.settle_s)
-        histories = await self._fetcher.fetch_all(starts, end)
-        arrays: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        for symbol, history in histories.items():
-            if history.failure:
-                self.note(f"{symbol}: its history could not be read ({history.failure})")
-            arrays[self.collator.row(symbol)] = catchup.as_arrays(history.bars)
-        rows = [self.collator.row(s) for s in self.universe.symbols]
-        self.scanner.set_universe(rows, self.universe.symbols)
-        for row, (ts, values) in arrays.items():
-            before = ts < old_minute
-            if before.any():
-                events = self.scanner.replay(row, ts[before], values[before])
-                self.log.add(events, self.collator, replayed=True)
-                arrays[row] = (ts[~before], values[~before])
-        minute = end + step_ms
-        for _, scan in catchup.replay(self.scanner, arrays, minute):
-            self.log.add(scan.events, self.collator, replayed=True)
-        self.collator.begin(minute)
-        for symbol in self.universe.symbols:
-            row = self.collator.row(symbol)
-            self.collator.activate(symbol, int(self.scanner.contexts["last_t"][row]))
-        self._saved_minute = 0
+        await self.bus.publish("universe", UniverseChanged(added, removed))
 
     # ------------------------------------------------------------------ persistence
 
@@ -352,28 +257,10 @@ class MarketService:
     async def save(self) -> int:
         """Write the detector's state; returns its bytes."""
         async with self.pump.turn:
-            snapshot = self.snapshot()
+            snapshot = self._recovery.snapshot()
         size = await asyncio.to_thread(write_snapshot, self.snapshot_path, snapshot)
         self._saved_minute = snapshot.minute
         return size
-
-    def snapshot(self) -> Snapshot:
-        """Copy all that decides. Between two minutes, and inside one, it is a true state."""
-        n = len(self.collator)
-        stamps, table = self.scanner.market_table()
-        return Snapshot(
-            interval_ms=self.collator.interval_ms,
-            params_hash=self.profile.params_hash,
-            minute=self.collator.minute,
-            symbols=tuple(self.collator.symbol(r) for r in range(n)),
-            active=tuple(self.collator.is_active(r) for r in range(n)),
-            last=tuple(int(t) for t in self.scanner.contexts["last_t"][:n]),
-            contexts=self.scanner.contexts[:n].copy(),
-            since=self.scanner.since[:n].copy(),
-            windows={r: self.scanner.frames.dump(r) for r in range(n)},
-            market_ts=stamps,
-            market=table,
-        )
 
     # ------------------------------------------------------------------ news
 
@@ -382,8 +269,13 @@ class MarketService:
         if len(scan.events):
             views = self.log.add(scan.events, self.collator, replayed=False)
             news = PhaseEvents(
-                self.profile.name, self.interval, batch.ts, False, views, scan.events
-            )  # noqa: FBT003
+                profile=self.profile.name,
+                interval=self.interval,
+                ts=batch.ts,
+                replayed=False,
+                events=views,
+                raw=scan.events,
+            )
             await self.bus.publish("phase", news)
         if self.bus.has_readers("bars") and len(batch.rows):
             symbols = tuple(self.collator.symbol(int(r)) for r in batch.rows)

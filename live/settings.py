@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         validation_alias=_env("port", "PORT", "ZION_PORT"),
-        description="Port of the API and the pages; PORT and ZION_PORT both set it. 0 = any free one.",
+        description="Port of the API and the pages; PORT or ZION_PORT sets it. 0 = any free one.",
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     metrics_port: int = Field(
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     settle_s: float = Field(
         default=10.0,
         ge=0,
-        description="Seconds after a close from which a bar that REST does not know does not exist.",
+        description="Seconds after a close from which a bar unknown to REST does not exist.",
     )
     silence_s: float = Field(
         default=90.0,
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings and where each came from (``default``, ``zion.toml``, an environment name, ``argument``)."""
+    """Settings, and where each came from: ``default``, the file, a variable, ``argument``."""
 
     settings: Settings
     sources: Mapping[str, str]
@@ -133,7 +133,7 @@ def _environment_names(field: str) -> tuple[str, ...]:
 def load_settings(
     environ: Mapping[str, str] | None = None, *, file: Path | None = None, **arguments: Any
 ) -> Loaded:
-    """Read the settings: arguments win over the environment, that over the file, that over defaults.
+    """Read the settings: arguments before environment before file before defaults.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ def load_settings(
     Raises
     ------
     DataError
-        A value is impossible, a key of the file or a ``ZION_`` name the file must not hold is unknown,
-        or the file is not TOML. Says which and where.
+        A value is impossible, a key of the file is unknown, or the file is not TOML.
+        Says which and where.
     """
     environ = os.environ if environ is None else environ
     path = Path(CONFIG_FILE) if file is None else file

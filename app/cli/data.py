@@ -253,6 +253,7 @@ def download(
     funding: Annotated[bool, typer.Option(help="Funding rates too.")] = True,
     endpoint: Annotated[str, typer.Option(help="Base address of the REST API.")] = "",
     rate: Annotated[float, typer.Option(help="Requests a second, at most.")] = 40.0,
+    tries: Annotated[int, typer.Option(help="Tries of a request that finds Bybit in trouble.")] = 6,
     json: JsonOption = False,
     ascii: AsciiOption = False,  # noqa: A002 - the flag's name
 ) -> None:
@@ -262,7 +263,7 @@ def download(
 
     from data.bybit_public import MAINNET, PublicClient, TokenBucket
     from data.catalog import Lake
-    from data.download import Downloader, Progress
+    from data.download import Downloader, Patience, Progress
     from engine.bars import interval_ms
     from engine.errors import UsageError, ZionError
 
@@ -274,7 +275,8 @@ def download(
     out = Out(json=json, ascii=ascii)
     bucket = TokenBucket(now=perf_counter, sleep=sleep, rate_per_s=rate, burst=rate)
     client = PublicClient(endpoint or MAINNET, bucket=bucket)
-    loader = Downloader(Lake(lake), client, sleep=sleep)
+    patience = Patience(attempts=max(tries, 1))
+    loader = Downloader(Lake(lake), client, sleep=sleep, patience=patience)
     out.title(f"zion data download · {client.endpoint} · {symbols} · {interval} · {days:g} days")
     done: list[tuple[str, Progress]] = []
     try:

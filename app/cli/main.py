@@ -48,7 +48,7 @@ def cli(verbose: bool) -> None:  # noqa: FBT001 - click passes it by name
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command and leave with its exit code (0 ok, 1 failure, 2 usage, 3 data, 4 promise)."""
+    """Run one command; leave with 0 ok, 1 failure, 2 usage, 3 data, 4 a broken promise."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in arguments
     arguments = [a for a in arguments if a != "--verbose"]

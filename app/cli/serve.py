@@ -8,8 +8,8 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    help="Follow the venue's stream, run the detector over every eligible coin, serve the API and the pages.",
-    epilog="Example:  ZION_REST_URL=http://127.0.0.1:8010 ZION_WS_URL=ws://127.0.0.1:8010 zion serve",
+    help="Follow the venue's stream, run the detector over every eligible coin, serve it all.",
+    epilog="Example:  zion serve --port 8000 --interval 15m --profile default",
 )
 def serve(
     port: Annotated[

@@ -9,8 +9,8 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    help="Serve Bybit's public V5 market, REST and streams, replayed from a lake. Prints one JSON line when"
-    " ready.",
+    help="Serve Bybit's public V5 market, REST and streams, replayed from a lake."
+    " Prints one JSON line when ready.",
     epilog="Example:  zion sim --lake ../shared/data/lake --venue bybit --interval 15m --speed 900",
 )
 def sim(

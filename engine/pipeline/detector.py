@@ -165,6 +165,7 @@ def _broken(s, p, feed, out, k: int, tr: float, r: float) -> int:
     s.phase = P_DUMP
     k = emit(s, p, feed, out, k, tag(em.E_INVAL, before, 0))
     _fall_again(s, p, feed, tr, r)
+    s.atr_max = s.atr  # a new fall: it must calm down from its own excitement, not the first one's
     return k
 
 
@@ -217,6 +218,7 @@ def _cooling(s, p, feed, out, k: int) -> int:
 
 @kernel
 def _in_base(s, p, feed, out, k: int, confirmed: int, tr: float, r: float) -> int:
+    s.atr_max = max(s.atr_max, s.atr)
     if s.phase == P_ARMED:
         # judged before this bar joins the base
         outcome, mask = trigger(s, p.breakout, feed.o, feed.h, feed.lo, feed.c, feed.v)
@@ -231,7 +233,6 @@ def _in_base(s, p, feed, out, k: int, confirmed: int, tr: float, r: float) -> in
     elif s.phase == P_BASE and p.base_.reanchor == 1:
         reanchor(s, confirmed)
     base_add(s, p.base_, feed.h, feed.lo, feed.c, feed.v, tr, r)
-    s.atr_max = max(s.atr_max, s.atr)
     if s.phase == P_BREAKOUT:
         return _cooling(s, p, feed, out, k)
     if hard_floor_broken(s, p.base_, feed.lo, feed.c):

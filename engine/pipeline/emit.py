@@ -1,13 +1,13 @@
 """Writing an event: a copy of everything the record knows at one bar."""
 
-from math import log, nan
+from math import nan
 
 import numpy as np
 
 from engine.kernels._jit import kernel
 from engine.kernels.candles import body_share, close_location
 from engine.messages import EventKind
-from engine.pipeline.p4_base import drift_of, envelope, kappa_of
+from engine.pipeline.p4_base import drift_of, envelope, er_of, kappa_of
 from engine.pipeline.p5_armed import level_variants
 from engine.pipeline.phase import N_LEVELS, STATE_SCHEMA
 
@@ -69,14 +69,14 @@ def _dump_facts(e, s, feed) -> None:
 
 
 @kernel
-def _base_facts(e, s, p, feed) -> None:
+def _base_facts(e, s, p) -> None:
     e.nb = s.nb
     e.batr = s.batr
     e.floor = s.floor
     e.q95 = s.q95
     e.h_atr = s.height / s.batr if s.batr > 0.0 else 0.0
     e.drift = drift_of(s)
-    e.er = abs(log(feed.c / s.c0)) / s.path if s.path > 0.0 else 0.0
+    e.er = er_of(s)
     e.kappa = kappa_of(s)
     hard = s.trough - p.base_.spring * s.atr
     e.invalidation = hard
@@ -88,7 +88,8 @@ def _base_facts(e, s, p, feed) -> None:
 def _level_facts(e, s, feed) -> None:
     e.level = s.level
     e.level_edge = s.level_edge
-    e.zone_lo = s.zone_lo
+    # a level is kept while its zone moves on with the base's ATR: the zone shown holds both
+    e.zone_lo = min(s.zone_lo, s.level)
     e.level_score = s.level_score
     e.score_touch = s.parts[0]
     e.score_edge = s.parts[1]
@@ -123,6 +124,6 @@ def emit(s, p, feed, out, k: int, tagged: int) -> int:
         if s.nb > 0:
             envelope(s, p.base_)
             level_variants(s, p.armed, e.peak_t, e.trough_t)
-            _base_facts(e, s, p, feed)
+            _base_facts(e, s, p)
             _level_facts(e, s, feed)
     return k + 1

@@ -52,7 +52,7 @@ def clear_level(s) -> None:
 def base_reset(s) -> None:
     """Zero every accumulator of the base, its level included."""
     s.nb = 0
-    s.c0 = s.sy = s.sxy = s.path = s.qv = s.don = s.bvol = s.batr = 0.0
+    s.c0 = s.c_last = s.sy = s.sxy = s.path = s.qv = s.don = s.bvol = s.batr = 0.0
     for i in range(2):
         s.q_bin[i] = s.q_below[i] = 0
     s.floor = s.q95 = s.height = s.drift = s.er = 0.0
@@ -80,6 +80,7 @@ def base_add(s, p, h: float, lo: float, c: float, v: float, tr: float, r: float)
         s.qv += r * r
     s.sy += y
     s.sxy += s.nb * y
+    s.c_last = c
     s.don = max(s.don, h)
     s.bvol = ew_step(s.bvol, v, p.batr_bars, s.nb)
     s.batr = ew_step(s.batr, tr, p.batr_bars, s.nb)
@@ -110,10 +111,17 @@ def envelope(s, p) -> None:
     """Bring floor, ceiling quantile and height up to this bar."""
     s.q95 = quantile_price(s, 1, CEILING_QUANTILE)
     if p.floor_quantile == 1 and s.nb >= _FLOOR_MIN_BARS:
-        s.floor = quantile_price(s, 0, FLOOR_QUANTILE)
+        # within its bin the quantile may fall short of any price there was
+        s.floor = max(s.trough, quantile_price(s, 0, FLOOR_QUANTILE))
     else:
         s.floor = s.trough
     s.height = s.q95 - s.floor
+
+
+@kernel
+def er_of(s) -> float:
+    """Return the efficiency ratio of the base's own bars: net log move over its path."""
+    return abs(log(s.c_last / s.c0)) / s.path if s.path > 0.0 else 0.0
 
 
 @kernel
@@ -144,7 +152,7 @@ def is_valid(s, p, c: float) -> bool:
         return False
     if c > s.q95 + s.batr:
         return False
-    s.er = abs(log(c / s.c0)) / s.path if s.path > 0.0 else 0.0
+    s.er = er_of(s)
     if s.er > p.er_max:
         return False
     s.drift = drift_of(s)

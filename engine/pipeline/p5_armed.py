@@ -135,12 +135,13 @@ def _best_edge(s, p, first: int, w: float):
 def _keep(s, p, first: int, x: float, w: float) -> float:
     """Write zone, score and parts of an upper edge into the record; return its level price."""
     total, members, lowest, level = _members(s, p, first, x, w)
+    if members == 0:
+        lowest = s.zone_lo  # its swings have left the ring: the zone stands as it was
     score, touch, edge, polarity, rounded, over = _rate(s, p, first, x, total, lowest, w)
     s.level_edge = x
     s.level_score = score
     s.level_touches = members
-    if members > 0:  # else its swings have left the ring: the zone stands as it was
-        s.zone_lo = lowest
+    s.zone_lo = lowest
     s.parts[0] = touch
     s.parts[1] = edge
     s.parts[2] = polarity

@@ -36,7 +36,8 @@ def trigger(s, p, o: float, h: float, lo: float, c: float, v: float):
         mask |= 1
     if close_location(h, lo, c) < p.clv_min:
         mask |= 2
-    if s.bvol <= 0.0 or v / s.bvol < p.relvol_min:
+    relvol = v / s.bvol if s.bvol > 0.0 else 0.0
+    if relvol < p.relvol_min:
         mask |= 4
     if c - s.level > p.chase_max_batr * s.batr:
         mask |= 8

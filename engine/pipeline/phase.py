@@ -76,7 +76,8 @@ _CONTEXT_FIELDS = np.dtype(
         ("anchor_bar", _i),
         ("nb", _i),
         ("anchor_state", _i),  # 0 rally awaited, 1 secondary test awaited, 2 anchored
-        ("c0", _f),
+        ("c0", _f),  # first and last close of the base
+        ("c_last", _f),
         ("sy", _f),
         ("sxy", _f),
         ("path", _f),

@@ -40,7 +40,7 @@ RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "base.kappa_max": (0.1, 99),
         "base.spring": (0, 5),
         "base.shelf_break": (0, 10),
-        "base.recovery": (0.1, 2),
+        "base.recovery": (0.1, 1),
         "armed.zone_half_width": (0.05, 3),
         "armed.level_mode": (0, 2),
         "armed.members_min": (1, 10),
@@ -123,19 +123,21 @@ def _group(cls: type, values: Mapping[str, object], where: str, source: str) -> 
         whole = isinstance(default, int)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise DataError(f"profile {source}: {where}.{name} must be a number, is {value!r}")
-        if whole and value != int(value):
-            raise DataError(f"profile {source}: {where}.{name} must be a whole number, is {value}")
         if not low <= value <= high:
             raise DataError(
                 f"profile {source}: {where}.{name} = {value} is out of range",
                 hint=f"from {low:g} to {high:g}",
             )
+        if whole and value != int(value):
+            raise DataError(f"profile {source}: {where}.{name} must be a whole number, is {value}")
         # numba compiles anew for an int where a float stood
         out[name] = int(value) if whole else float(value)
     return cls(**out)
 
 
-def _consistent(params: DetectorParams, source: str) -> None:
+def _consistent(params: DetectorParams, market: MarketParams, source: str) -> None:
+    if market.breadth_bars > market.fall_bars:
+        raise DataError(f"profile {source}: market.breadth_bars exceeds market.fall_bars")
     if params.monitor.n_slow < params.monitor.n_atr:
         raise DataError(f"profile {source}: monitor.n_slow is below monitor.n_atr")
     if params.base.base_max <= params.base.base_min:
@@ -176,15 +178,20 @@ def profile_of(mapping: Mapping[str, object], *, source: str = "given") -> Profi
     interval_ms(interval)
 
     def section(name: str) -> Mapping[str, object]:
-        return cast("Mapping[str, object]", mapping.get(name, {}))
+        values = mapping.get(name, {})
+        if not isinstance(values, Mapping):
+            raise DataError(f"profile {source}: {name} must be a section, is {values!r}")
+        return values
 
     annotations = {k: type(v) for k, v in DetectorParams._field_defaults.items() if k != "meta"}
     groups = {k: _group(cls, section(k), k, source) for k, cls in annotations.items()}
     bare = DetectorParams(**groups)  # pyrefly: ignore[bad-argument-type]
-    _consistent(bare, source)
     market = cast("MarketParams", _group(MarketParams, section("market"), "market", source))
+    _consistent(bare, market, source)
     digest = profile_hash(interval, bare, market)
-    version = int(cast("int", mapping["version"]))
+    version = mapping["version"]
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise DataError(f"profile {source}: version must be a whole number, is {version!r}")
     return Profile(
         name=str(mapping["name"]),
         interval=interval,

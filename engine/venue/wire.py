@@ -8,6 +8,7 @@ bit for bit.
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -105,7 +106,7 @@ class Reply(msgspec.Struct, gc=False, frozen=True):
 
     @property
     def is_pong(self) -> bool:
-        """Tell whether this answers a ping (the public and private streams spell it differently)."""
+        """Tell whether this answers a ping (streams spell it in two ways)."""
         return self.op == "pong" or (self.op == "ping" and self.ret_msg == "pong")
 
 
@@ -304,7 +305,7 @@ def as_int(text: str) -> int:
 
 
 def klines_from_rows(rows: Iterable[Sequence[Any]], ts: int, length_ms: int) -> list[Kline]:
-    """Turn REST rows (newest first) into candles, oldest first; those still open at ``ts`` are left out.
+    """Turn REST rows (newest first) into candles, oldest first; no open one.
 
     The reply has no flag for the open candle: what ends after the venue's own time is open.
     """
@@ -319,7 +320,7 @@ def klines_from_rows(rows: Iterable[Sequence[Any]], ts: int, length_ms: int) -> 
         if start + length_ms <= ts:
             out.append(Kline(start, o, h, lo, c, v, turnover, True))  # noqa: FBT003 - confirm
     out.reverse()
-    if any(a.start >= b.start for a, b in zip(out, out[1:], strict=False)):
+    if any(a.start >= b.start for a, b in pairwise(out)):
         out = [k for _, k in sorted({k.start: k for k in out}.items())]
     return out
 

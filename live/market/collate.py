@@ -1,4 +1,4 @@
-"""Bars of all symbols, arriving in any order, become whole minutes in one fixed order. Pure, no I/O.
+"""Bars of all symbols, arriving in any order, become whole minutes in one order. Pure, no I/O.
 
 One minute is open at a time: bar k of any symbol is handed on only when every watched symbol's bar
 k-1 has been handed on or is known not to exist. So the facts of the whole market that bar k may see
@@ -125,7 +125,7 @@ class Collator:
         return self._rows[row].last
 
     def activate(self, symbol: str, last: int) -> int:
-        """Watch a symbol from the open minute on; ``last`` is the last bar its detector has seen."""
+        """Watch a symbol from the open minute on; ``last`` is its detector's newest bar."""
         row = self.row(symbol)
         entry = self._rows[row]
         entry.active, entry.dormant, entry.have, entry.done = True, False, False, False
@@ -162,7 +162,8 @@ class Collator:
         entry = self._rows[row]
         if shard >= 0:
             entry.shard = shard
-            self._watermark[shard] = max(self._watermark.get(shard, 0), ts)
+            if self._watermark.get(shard, 0) < ts:
+                self._watermark[shard] = ts
         if ts % self.interval_ms or ts <= 0 or not (entry.active or ts >= self.minute):
             self.counters.foreign += 1
             return Verdict.FOREIGN
@@ -228,7 +229,7 @@ class Collator:
         return sorted(self._waiting)
 
     def suspects(self) -> list[int]:
-        """Return the missing rows that will not come by themselves: their connection is past them."""
+        """Return the missing rows that will not come by themselves: their stream is past them."""
         out = []
         for row in self._waiting:
             entry = self._rows[row]

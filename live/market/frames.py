@@ -90,7 +90,7 @@ class Frames:
         )
 
     def falls(self, rows: np.ndarray, at: int, step_ms: int, window: int) -> np.ndarray:
-        """Return each row's fall from the high of the last ``window`` bars at bar ``at``; NaN = absent."""
+        """Return each row's fall from its high of ``window`` bars at bar ``at``; NaN = absent."""
         out = np.empty(len(rows))
         ring_falls(self._stamps, self._values, self._count, rows, at, step_ms, window, out)
         return out

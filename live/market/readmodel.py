@@ -78,7 +78,7 @@ class EventLog:
     def add(
         self, events: np.ndarray, symbols: Collator, *, replayed: bool
     ) -> tuple[EventView, ...]:
-        """Number and keep the records of a scan; returns their views."""
+        """Give the records of a scan their numbers and keep them; return their views."""
         views = []
         for record in events:
             self.seq += 1

@@ -1,4 +1,4 @@
-"""Asks the venue's history for bars the stream did not bring, until each is here or known not to be."""
+"""Asks history for bars the stream did not bring, until each is here or known not to be."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -57,6 +57,9 @@ class Repairer:
     interval : str
     changed : async callable
         Called after every answer that may let the open minute go on.
+    ended : callable
+        Called when a repair is over, with what broke it if something did: the row may miss the
+        next minute too.
     note : callable
         Told, in words, what a person should know.
     """
@@ -69,6 +72,7 @@ class Repairer:
         clock: Clock,
         interval: str,
         changed: Callable[[], Awaitable[None]],
+        ended: Callable[[BaseException | None], None],
         note: Callable[[str], None],
         options: RepairOptions,
     ) -> None:
@@ -78,6 +82,7 @@ class Repairer:
         self._clock = clock
         self._interval = interval
         self._changed = changed
+        self._over = ended
         self._note = note
         self._options = options
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -98,8 +103,8 @@ class Repairer:
 
     def _ended(self, row: int, task: asyncio.Task[None]) -> None:
         self._running.pop(row, None)
-        if not task.cancelled() and task.exception() is not None:
-            self._note(f"repair of {self._collator.symbol(row)} failed: {task.exception()!r}")
+        if not task.cancelled():
+            self._over(task.exception())
 
     async def close(self) -> None:
         """Give up all repairs."""
@@ -152,7 +157,8 @@ class Repairer:
         self, row: int, minute: int, bars: list[Kline], venue_ms: int
     ) -> float | None:
         if venue_ms < minute + self._collator.interval_ms:
-            return None  # the bar is still open: the stream will bring it
+            # Still open: the stream will bring it, unless it has gone past it already.
+            return 0.0 if row in self._collator.suspects() else None
         end = minute + (KLINE_LIMIT_MAX - 1) * self._collator.interval_ms
         through = settled_through(venue_ms, self._collator.interval_ms, self._options.settle_s)
         here = False

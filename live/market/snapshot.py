@@ -1,4 +1,4 @@
-"""The state of a scanner as one file: written whole or not at all, read back to the bit or refused."""
+"""A scanner's state as one file: written whole or not at all, read to the bit or refused."""
 
 import hashlib
 import os
@@ -63,7 +63,7 @@ class Snapshot:
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> int:
-    """Write a snapshot atomically: beside its place, flushed to disk, then renamed. Returns its bytes."""
+    """Write a snapshot: beside its place, flushed to disk, then renamed. Returns its bytes."""
     n = len(snapshot.symbols)
     empty = (np.zeros(0, np.int64), np.zeros((6, 0)))
     windows = [snapshot.windows.get(i, empty) for i in range(n)]

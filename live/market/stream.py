@@ -1,4 +1,4 @@
-"""The pump: bars from the stream into the collator, whole minutes into the scanner, news to the bus."""
+"""The pump: bars from stream to collator, whole minutes to the scanner, news to the bus."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -69,7 +69,11 @@ class Pump:
         self._grace_s = grace_s
         self._options = options or RepairOptions()
         self._room = asyncio.Event()
-        self._waits = (0, 0.0)  # the open minute, and since when some of its bars are here
+        self._broken: asyncio.Future[None] | None = None
+        # The open minute, and since when some of its bars are here.
+        self._waits: tuple[int, float | None] = (0, None)
+        # Rows whose stream was interrupted: until this time of the venue, bars may be missing.
+        self._owed: dict[int, int] = {}
         self._checks: set[asyncio.Task[None]] = set()
         self.repairer = Repairer(
             collator,
@@ -77,15 +81,18 @@ class Pump:
             clock=clock,
             interval=interval,
             changed=self.drain,
+            ended=self._repair_over,
             note=self._note,
             options=self._options,
         )
 
     async def run(self) -> None:
         """Carry bars until cancelled."""
-        tasks = [
+        self._broken = asyncio.get_running_loop().create_future()
+        tasks: list[asyncio.Future[None]] = [
             asyncio.create_task(self._consume(), name="pump-consume"),
             asyncio.create_task(self._watch_grace(), name="pump-grace"),
+            self._broken,
         ]
         try:
             await asyncio.gather(*tasks)
@@ -149,10 +156,11 @@ class Pump:
     async def _repair_if_closed(self, rows: list[int]) -> None:
         """Ask for the open minute of these rows, if the venue has closed it already."""
         outcome = await self._rest.server_time()
-        minute, missing = self.collator.minute, set(self.collator.missing())
-        closed = isinstance(outcome, Ok) and outcome.value >= minute + self.collator.interval_ms
-        # Without the time: let each row ask, it will find out.
-        if closed or not isinstance(outcome, Ok):
+        if isinstance(outcome, Ok):
+            self._owed.update(dict.fromkeys(rows, outcome.value))
+            self._ask()
+        else:  # without the time: let each row ask, it will find out
+            missing = set(self.collator.missing())
             self.repairer.request([r for r in rows if r in missing])
 
     # ------------------------------------------------------------------ through
@@ -162,9 +170,25 @@ class Pump:
         async with self.turn:
             while (batch := self.collator.take()) is not None:
                 await self._scan(batch)
-        self.repairer.request(self.collator.suspects())
+        self._ask()
         self._mark()
         self._room.set()
+
+    def _repair_over(self, error: BaseException | None) -> None:
+        if error is None:
+            self._ask()
+        elif self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)  # a bug, not a bad answer: the pump ends with it
+
+    def _ask(self) -> None:
+        """Request what the open minute lacks and what will not come by itself."""
+        rows = self.collator.suspects()
+        if self._owed:
+            closed_ms = self.collator.minute + self.collator.interval_ms
+            self._owed = {r: t for r, t in self._owed.items() if t >= closed_ms}
+            rows += [r for r in self.collator.missing() if r in self._owed]
+        if rows:
+            self.repairer.request(rows)
 
     async def _scan(self, batch: Batch) -> None:
         began_s = self._clock.monotonic_s()
@@ -177,8 +201,8 @@ class Pump:
     def _mark(self) -> None:
         minute, since_s = self._waits
         if minute != self.collator.minute:
-            minute, since_s = self.collator.minute, 0.0
-        if since_s == 0.0 and self.collator.started():
+            minute, since_s = self.collator.minute, None
+        if since_s is None and self.collator.started():
             since_s = self._clock.monotonic_s()
         self._waits = (minute, since_s)
 
@@ -186,8 +210,9 @@ class Pump:
         while True:
             await self._clock.sleep(self._grace_s / 2.0)
             minute, since_s = self._waits
-            late_s = self._clock.monotonic_s() - since_s
-            if since_s == 0.0 or minute != self.collator.minute or late_s < self._grace_s:
+            if since_s is None or minute != self.collator.minute:
+                continue
+            if self._clock.monotonic_s() - since_s < self._grace_s:
                 continue
             async with self.turn:
                 # Those that are here go on; the rest of this minute follows when it is repaired.

@@ -59,7 +59,7 @@ async def until(condition: Callable[[], bool], what: str, timeout_s: float = TIM
     """Wait for a condition that other tasks bring about; fails by name, never by luck."""
     try:
         async with asyncio.timeout(timeout_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - the tasks under test own no event
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"never happened: {what}") from None

@@ -1,4 +1,4 @@
-"""The live scan against the scan of history: the same bytes, market facts included; snapshots too."""
+"""The live scan against the scan of history: the same bytes, market facts included; snapshots."""
 
 from pathlib import Path
 
@@ -95,7 +95,9 @@ def test_catch_up_then_live_is_the_same() -> None:
     whole = batches(bars, symbols)
     cut = whole[1500].ts
     arrays = {
-        row: catchup.as_arrays([kline(bars[s], i) for i in range(len(bars[s])) if bars[s].ts[i] < cut])
+        row: catchup.as_arrays(
+            [kline(bars[s], i) for i in range(len(bars[s])) if bars[s].ts[i] < cut]
+        )
         for row, s in enumerate(symbols)
     }
     scanner = scanner_of(symbols)
@@ -171,9 +173,7 @@ def test_restarts_from_the_file_change_no_byte(tmp_path: Path) -> None:
         if rng.random() < 0.01:
             path = tmp_path / "x.snapshot"
             write_snapshot(path, taken(scanner, symbols, b.ts + STEP))
-            scanner = load(
-                read_snapshot(path, interval_ms=STEP, params_hash=PROFILE.params_hash)
-            )
+            scanner = load(read_snapshot(path, interval_ms=STEP, params_hash=PROFILE.params_hash))
     contexts, events = history(bars, symbols)
     assert scanner.contexts.tobytes() == contexts.tobytes()
     assert by_symbol(np.concatenate(found)).tobytes() == events.tobytes()
@@ -215,7 +215,9 @@ def test_an_unusable_snapshot_says_why(tmp_path: Path, monkeypatch: pytest.Monke
         read_snapshot(path, interval_ms=STEP, params_hash=own)
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = small(tmp_path)
     old = path.read_bytes()
     whole = read_snapshot(path, interval_ms=STEP, params_hash=PROFILE.params_hash)
@@ -231,4 +233,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_events_have_the_engines_layout() -> None:
-    assert scanner_of(["A"]).step(Batch(STEP, np.zeros(0, np.int64), np.zeros((0, 6)), complete=True)).events.dtype == EVENT
+    assert (
+        scanner_of(["A"])
+        .step(Batch(STEP, np.zeros(0, np.int64), np.zeros((0, 6)), complete=True))
+        .events.dtype
+        == EVENT
+    )

@@ -1,5 +1,6 @@
 """The codec: what goes over the wire comes back to the bit, and nothing unreadable passes."""
 
+import contextlib
 import json
 import math
 import os
@@ -25,8 +26,13 @@ def test_a_number_reads_back_to_the_bit_and_is_plain(value: float) -> None:
 
 
 @given(values=st.tuples(price, price, price, price, price, price), confirm=st.booleans())
-def test_a_candle_survives_the_stream_bit_for_bit(values: tuple[float, ...], confirm: bool) -> None:
-    raw = wire.encode_kline("kline.15.AUSDT", "15", 1_700_000_100_000, STEP, values, confirm=confirm, ts=7)
+def test_a_candle_survives_the_stream_bit_for_bit(
+    values: tuple[float, ...],
+    confirm: bool,  # noqa: FBT001 - hypothesis passes it by name
+) -> None:
+    raw = wire.encode_kline(
+        "kline.15.AUSDT", "15", 1_700_000_100_000, STEP, values, confirm=confirm, ts=7
+    )
     message = wire.decode_stream(raw)
     assert isinstance(message, wire.KlinePush)
     assert message.topic == "kline.15.AUSDT"
@@ -38,10 +44,8 @@ def test_a_candle_survives_the_stream_bit_for_bit(values: tuple[float, ...], con
 
 @given(raw=st.binary(max_size=200))
 def test_garbage_is_a_wire_error_or_a_message_never_a_crash(raw: bytes) -> None:
-    try:
-        wire.decode_stream(raw)
-    except wire.WireError as error:
-        assert error.why
+    with contextlib.suppress(wire.WireError):
+        assert wire.decode_stream(raw) is not None
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,9 @@ def test_a_candle_without_a_readable_value_is_refused(change: object) -> None:
 
 
 def test_unknown_fields_spaces_and_order_do_not_matter() -> None:
-    raw = wire.encode_kline("kline.15.A", "15", 0, STEP, (1.0, 2.0, 0.5, 1.5, 9.0, 10.0), confirm=True, ts=7)
+    raw = wire.encode_kline(
+        "kline.15.A", "15", 0, STEP, (1.0, 2.0, 0.5, 1.5, 9.0, 10.0), confirm=True, ts=7
+    )
     body = json.loads(raw)
     body["data"][0]["brandNew"] = {"a": [1]}
     spelled = json.dumps(dict(reversed(body.items())), indent=1)
@@ -104,7 +110,11 @@ def test_a_bad_rest_row_is_refused_by_name() -> None:
 
 
 def test_an_unreadable_instrument_costs_only_itself() -> None:
-    rows = [{"symbol": "AUSDT", "launchTime": "5"}, {"noSymbol": 1}, {"symbol": "BUSDT", "fundingInterval": "480"}]
+    rows = [
+        {"symbol": "AUSDT", "launchTime": "5"},
+        {"noSymbol": 1},
+        {"symbol": "BUSDT", "fundingInterval": "480"},
+    ]
     good, bad = wire.instruments_from_rows(rows)
     assert [g.symbol for g in good] == ["AUSDT", "BUSDT"]
     assert bad == 1

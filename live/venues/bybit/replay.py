@@ -1,4 +1,4 @@
-"""A market's history as a venue would tell it at a given moment: what is closed, what is open. Pure."""
+"""A market's history as a venue tells it at a moment: what is closed, what is open. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Replay:
         return (self.last - self.first) // self.interval_ms + 1
 
     def default_start(self) -> int:
-        """Return a moment with a past and a future: 1,500 bars in, or half way if that is earlier."""
+        """Return a moment with a past and a future: 1,500 bars in, or half way if sooner."""
         return self.first + min(1500, self.minutes // 2) * self.interval_ms
 
     def values(self, symbol: str, index: int) -> tuple[float, float, float, float, float, float]:

@@ -1,4 +1,4 @@
-"""The simulated stream: who is connected, what they subscribed to, and what is pushed at each bar."""
+"""The simulated stream: who is connected, what they want, and what is pushed."""
 
 import asyncio
 import itertools

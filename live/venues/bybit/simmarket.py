@@ -77,7 +77,7 @@ def _tick(price: float) -> str:
 
 
 def instruments(replay: Replay, _interval: str, query: Mapping[str, str], clock_ms: int) -> Any:
-    """/v5/market/instruments-info, in pages; the cursor comes percent-encoded, as the venue's does."""
+    """/v5/market/instruments-info, in pages; the cursor comes percent-encoded."""
     limit = _whole(query, "limit", _INSTRUMENTS_DEFAULT)
     if isinstance(limit, Refusal):
         return limit

@@ -73,7 +73,7 @@ class SimServer:
     speed : float or "max" or "hold"
         Replay seconds per second; "max" = back-pressured; "hold" = on command.
     start_ms : int, optional
-        Where the replay's clock begins; all bars closed by then are history. Default: the first bar.
+        Where the clock begins; all bars closed by then are history. Default: the first bar.
     updates : int
         Pushes of an open candle per bar.
     paused : bool
@@ -275,6 +275,7 @@ class SimServer:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind(("127.0.0.1", port))
+            self._socket.listen(128)
         except OSError as error:
             self._socket.close()
             raise DataError(

@@ -1,0 +1,50 @@
+"""`zion bench`: speed figures, each beside its reference."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.errors import UsageError
+
+app = typer.Typer()
+SUBJECTS = ("detect", "lake", "live")
+
+
+@app.command(
+    help="Speed figures, each beside its reference from the same run.",
+    epilog="Example:  zion bench detect",
+)
+def bench(
+    subject: Annotated[str, typer.Argument(help="detect, lake or live.")],
+    lake: Annotated[Path | None, typer.Option(help="detect: real history instead of made.")] = None,
+    venue: Annotated[str | None, typer.Option(help="detect: venue of the lake.")] = None,
+    interval: Annotated[str, typer.Option(help="detect: bar length.")] = "15m",
+    symbols: Annotated[int, typer.Option(min=1, help="live: coins closing at once.")] = 700,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Measure one subject."""
+    from app.cli.out import Out, emit_json
+    from app.proofs import bench as measured
+
+    if subject not in SUBJECTS:
+        raise UsageError(f"nothing to measure called {subject!r}", hint=", ".join(SUBJECTS))
+    out = Out(json=json)
+    out.title(f"zion bench {subject}")
+    if subject == "detect":
+        figures = list(measured.detect(lake, venue, interval))
+    else:
+        figures = list(measured.lake() if subject == "lake" else measured.live(symbols))
+    if json:
+        emit_json(figures)
+        return
+    rows = [
+        (
+            f.name,
+            f"{f.value:,.2f} {f.unit}",
+            "" if f.ratio is None else f"{f.ratio:,.2f} {f.reference}",
+            f.target,
+        )
+        for f in figures
+    ]
+    out.table(("figure", "value", "beside its reference", "target"), rows, left=4)

@@ -1,0 +1,1 @@
+"""Equity and trades -> numbers: each with unit, definition, NaN rule and interval."""

@@ -1,0 +1,1 @@
+"""Notebooks as diffable text (py:percent); `execute` runs them."""
