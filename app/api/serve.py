@@ -39,13 +39,14 @@ async def serve(settings: Settings) -> None:
     server = uvicorn.Server(config)
     market = asyncio.create_task(_market(service), name="market")
     http = asyncio.create_task(server.serve(), name="http")
-    done, _ = await asyncio.wait({market, http}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    await asyncio.gather(http, return_exceptions=True)
-    market.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
+    try:
+        done, _ = await asyncio.wait({market, http}, return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also when we are cancelled ourselves
+        server.should_exit = True
+        await asyncio.gather(http, return_exceptions=True)
+        market.cancel()
         await asyncio.gather(market, return_exceptions=True)
-    await service.stop()
+        await service.stop()
     for task in done:
         task.result()
 

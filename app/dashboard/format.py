@@ -1,7 +1,7 @@
 """Numbers as a person reads them: signs written, unknown a dash, no false zero."""
 
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 MINUS = "\u2212"
 TIMES = "\u00d7"
@@ -39,12 +39,11 @@ def number(value: float | str | Decimal | None, digits: int = 2, *, sign: bool =
     exact = _exact(value)
     if exact is None:
         return DASH
-    step = Decimal(1).scaleb(-digits)
-    rounded = abs(exact).quantize(step, rounding=ROUND_HALF_EVEN)
     front = MINUS if exact < 0 else "+" if sign and exact > 0 else ""
-    if rounded == 0 and exact != 0:
-        return f"{front}<{step:f}"
-    return f"{front}{rounded:,.{digits}f}"
+    text = f"{abs(exact):,.{digits}f}"  # rounds half to even
+    if exact != 0 and not text.strip("0.,"):
+        return f"{front}<{Decimal(1).scaleb(-digits):f}"
+    return front + text
 
 
 def usdt(value: float | str | Decimal | None) -> str:

@@ -276,7 +276,8 @@ def scan_note(market: Market) -> str:
     if market.scan_ms is None:
         return f"As of {f.day_clock(market.as_of)}"
     coins = market.scan_symbols or market.eligible
-    return f"All {coins:,} scanned in {f.number(market.scan_ms, 0)} ms at {f.clock(market.as_of)}"
+    at = f.clock(market.next_close - market.interval_ms)
+    return f"All {coins:,} scanned in {f.number(market.scan_ms, 0)} ms at {at}"
 
 
 def funnel_note(phase: int, arrived: int | None, share: float | None) -> str:

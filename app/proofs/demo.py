@@ -6,6 +6,7 @@ market layer is the one that would follow Bybit. Only time runs faster, and pric
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import signal
 import socket
@@ -325,10 +326,14 @@ def run(
             told = f"{len(replay.bars)} coins of {venue}, {profile.interval}, {lake}"
         stage.note = told
     with tell.stage("story") as stage:
-        name = made.path.name or "lake"
+        # a run belongs to its market: another lake must not take up this one's state
+        digest = hashlib.blake2b(
+            f"{made.path.resolve()} {profile.interval} {sorted(replay.bars)}".encode(),
+            digest_size=4,
+        ).hexdigest()
         own = settings.model_copy(
             update={
-                "home": settings.home / "demo" / f"run-{name}", "venue": "sim",
+                "home": settings.home / "demo" / f"run-{digest}", "venue": "sim",
                 "interval": profile.interval, "silence_s": 3600.0,
             }
         )  # fmt: skip
