@@ -10,6 +10,7 @@ const create = () => {
   let wait = 500;
   let tries = 0;
   let sent = "";
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   const topics = () => {
     const all = new Set(["status", ...[...wanted.values()].flat()]);
@@ -32,9 +33,10 @@ const create = () => {
     node.textContent = text;
     const now = parseFloat(text.replaceAll(",", ""));
     if (node.classList.contains("px") && before !== now && !Number.isNaN(before)) {
-      node.classList.remove("rose", "fell");
-      void node.offsetWidth; // restart the tint
-      node.classList.add(now > before ? "rose" : "fell");
+      if (!still.matches) {
+        const tint = `color-mix(in srgb, var(--${now > before ? "up" : "down"}) 26%, transparent)`;
+        node.animate([{ backgroundColor: tint }, { backgroundColor: "transparent" }], 300);
+      }
     }
   };
   const paint = () => {
