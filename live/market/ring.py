@@ -7,6 +7,7 @@ contiguous piece, whatever the position. That piece is what a zero-copy frame vi
 import numpy as np
 
 from engine.kernels._jit import kernel
+from engine.kernels.candles import is_sound
 
 
 @kernel
@@ -18,7 +19,10 @@ def ring_append(
     ts: np.ndarray,
     bars: np.ndarray,
 ) -> None:
-    """Append one bar to each of ``rows``.
+    """Append one bar to each of ``rows``; what the detector would drop is left out here too.
+
+    That is a repeated or older bar and an impossible one. The hole it leaves makes the coin absent
+    from the market's facts, as `engine.pipeline.market.usable` does over history.
 
     Parameters
     ----------
@@ -38,6 +42,10 @@ def ring_append(
     n = stamps.shape[1] // 2
     for k in range(len(rows)):
         row = rows[k]
+        o, h, lo, c, v = bars[k, 0], bars[k, 1], bars[k, 2], bars[k, 3], bars[k, 4]
+        seen = count[row] > 0 and ts[k] <= stamps[row, (count[row] - 1) % n]
+        if seen or not is_sound(o, h, lo, c, v):
+            continue
         p = count[row] % n
         stamps[row, p] = ts[k]
         stamps[row, p + n] = ts[k]

@@ -24,7 +24,9 @@ def test_the_ring_is_a_list_that_forgets(
     lists: dict[int, list[tuple[int, list[float]]]] = {r: [] for r in range(4)}
     for k, rows in enumerate(pushes):
         chosen = np.array(sorted(rows), np.int64)
-        bars = np.arange(len(rows) * 6, dtype=float).reshape(-1, 6) + k
+        # open, high, low, close, volume, turnover: each value its own, each bar possible
+        offsets = np.array([2.0, 4.0, 1.0, 3.0, 5.0, 6.0])
+        bars = 10.0 * np.arange(len(rows), dtype=float)[:, None] + offsets + 100.0 * k
         ts = np.full(len(rows), STEP * (k + 1), np.int64)
         frames.append(chosen, ts, bars)
         for row, b in zip(chosen, bars, strict=True):
@@ -54,11 +56,11 @@ def test_a_frame_copies_nothing_and_stays_true_for_its_slack() -> None:
     closes = frame["close"].to_numpy()
     assert np.shares_memory(closes, frames.closes(0))
     before = frame.clone().rows()
-    bars = walk(SLACK_BARS, 9)
-    for i in range(SLACK_BARS):
+    bars = walk(251 + SLACK_BARS)
+    for i in range(250, 250 + SLACK_BARS):
         frames.append(np.array([0]), bars.ts[i : i + 1].copy(), np.array([values(bars, i)]))
     assert frame.rows() == before
-    frames.append(np.array([0]), bars.ts[:1].copy(), np.array([values(bars, 0)]))
+    frames.append(np.array([0]), bars.ts[-1:].copy(), np.array([values(bars, len(bars) - 1)]))
     assert frame.rows() != before  # one more and the oldest row is gone: the promise is exact
 
 
@@ -97,6 +99,21 @@ def test_falls_are_the_engines_to_the_bit(seed: int, window: int, gaps: float) -
         frames.append(np.array([0]), bars.ts[i : i + 1].copy(), np.array([values(bars, i)]))
         got.append(frames.falls(np.array([0]), int(bars.ts[i]), STEP, window)[0])
     assert np.array(got).tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("broken", ["again", "older", "nan", "negative"])
+def test_what_the_detector_drops_is_left_out(broken: str) -> None:
+    frames = Frames(50, 1)
+    fill(frames, 60)
+    before = frames.frame(0).clone().rows()
+    bars = walk(61)
+    ts, bar = bars.ts[60:61].copy(), np.array([values(bars, 60)])
+    if broken in {"again", "older"}:
+        ts = bars.ts[59:60].copy() if broken == "again" else bars.ts[40:41].copy()
+    else:
+        bar[0, 1] = np.nan if broken == "nan" else -1.0
+    frames.append(np.array([0]), ts, bar)
+    assert frames.frame(0).rows() == before
 
 
 def test_a_symbol_without_the_bar_is_absent() -> None:

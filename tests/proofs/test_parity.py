@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from app.cli.out import Out
-from app.proofs.comparison import ParityTask, Seen
+from app.proofs.comparison import ParityTask, Seen, compare
 from app.proofs.parity import history_run, load, run_parity
+from app.proofs.parity_step import step_run
 from data.catalog import Lake
 from data.profiles import load_profile
 from data.synth import make_market, write_market
@@ -148,11 +149,31 @@ def test_a_look_ahead_by_one_bar_is_caught(task, peeking):
     assert found.mismatches > 0
 
 
+def test_bad_bars_are_the_same_on_both_sides(task):
+    """Impossible, repeated and missing bars: same resets, and the same market for the others."""
+    made = make_market(np.random.default_rng(4), symbols=4, days=20)
+    universe = dict(made.bars["15m"])
+    rng = np.random.default_rng(1)
+    for symbol in list(universe)[1:]:
+        b = universe[symbol]
+        order = np.sort(np.concatenate([np.arange(len(b)), rng.choice(len(b), 5)]))
+        order = np.delete(order, rng.choice(len(order), 3, replace=False))
+        columns = [getattr(b, c)[order].copy() for c in ("open", "high", "low", "close", "volume")]
+        for k in rng.choice(len(order), 4, replace=False):
+            columns[int(rng.integers(5))][k] = rng.choice([np.nan, -1.0, np.inf])
+        universe[symbol] = Bars.from_arrays(b.ts[order], *columns)
+    expected = history_run(task, universe, list(universe))
+    live, _, _ = step_run(task, universe, Out(json=True))
+    values, mismatches, first = compare(expected, live)
+    assert values > 0
+    assert mismatches == 0, first
+    assert sum(int(c["n_unsound"][0]) for c in expected.contexts.values()) >= 6
+    assert sum(int(c["n_dropped"][0]) for c in expected.contexts.values()) >= 6
+
+
 def test_every_byte_of_the_state_counts(task):
     universe, chosen = load(task)
     honest = history_run(task, universe, chosen)
-    from app.proofs.comparison import compare
-
     symbol = chosen[0]
     for name in CONTEXT.names:
         context = honest.contexts[symbol].copy()
