@@ -16,7 +16,7 @@ RUN uv pip install --no-cache --python /opt/venv/bin/python --no-build-isolation
 
 FROM python:3.13-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    NUMBA_CACHE_DIR=/opt/numba ZION_HOME=/var/lib/zion PORT=8000
+    NUMBA_CACHE_DIR=/opt/numba ZION_HOME=/var/lib/zion ZION_HOST=0.0.0.0 PORT=8000
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin zion \
     && install -d -o zion -g zion /opt/numba /var/lib/zion /srv/zion
 COPY --from=build /opt/venv /opt/venv
