@@ -100,7 +100,7 @@ class MarketService:
         self._recovery = Recovery(
             self.scanner,
             self.collator,
-            self.log,
+            self._replayed,
             Fetcher(rest, clock, self.interval, interval_ms),
             self.note,
             warmup_bars=settings.warmup_bars,
@@ -264,19 +264,27 @@ class MarketService:
 
     # ------------------------------------------------------------------ news
 
+    async def _tell(self, events: np.ndarray, ts: int, *, replayed: bool) -> None:
+        if not len(events):
+            return
+        news = PhaseEvents(
+            profile=self.profile.name,
+            interval=self.interval,
+            ts=ts,
+            replayed=replayed,
+            events=self.log.add(events, self.collator, replayed=replayed),
+            raw=events,
+        )
+        # a topic of its own: thousands at a start, and nobody may act on them
+        await self.bus.publish("replayed" if replayed else "phase", news)
+
+    async def _replayed(self, events: np.ndarray) -> None:
+        last = int(events["t"][-1]) - self.collator.interval_ms if len(events) else 0
+        await self._tell(events, last, replayed=True)
+
     async def _scanned(self, batch: Batch, scan: Scan) -> None:
         self._saw_venue(batch.ts + self.collator.interval_ms)
-        if len(scan.events):
-            views = self.log.add(scan.events, self.collator, replayed=False)
-            news = PhaseEvents(
-                profile=self.profile.name,
-                interval=self.interval,
-                ts=batch.ts,
-                replayed=False,
-                events=views,
-                raw=scan.events,
-            )
-            await self.bus.publish("phase", news)
+        await self._tell(scan.events, batch.ts, replayed=False)
         if self.bus.has_readers("bars") and len(batch.rows):
             symbols = tuple(self.collator.symbol(int(r)) for r in batch.rows)
             rows = tuple(map(tuple, batch.bars[:, :5].tolist()))

@@ -11,7 +11,7 @@ from app.proofs.comparison import ParityTask, Seen, Telling
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError
 from engine.pipeline.phase import EVENT
-from live.bus import LocalBus, Overflow
+from live.bus import LocalBus, Overflow, Subscription
 from live.clock import SystemClock
 from live.service import MarketService, build_market_service
 from live.settings import Settings, load_settings
@@ -53,24 +53,24 @@ class _Follower:
         bus = LocalBus()
         service = build_market_service(self.settings, profile=self.task.profile)
         service.bus = bus
-        seen = bus.subscribe("phase", overflow=Overflow.WAIT, size=256)
-        reader = asyncio.create_task(self._keep(seen), name="parity-reader")
+        topics = [
+            bus.subscribe(topic, overflow=Overflow.WAIT, size=256)
+            for topic in ("replayed", "phase")
+        ]
+        readers = [asyncio.create_task(self._keep(topic)) for topic in topics]
         await service.start()
         try:
             await self._follow(service, stop_ms)
         finally:
             self._read(service)
             await service.stop()
-            seen.close()
-            await reader
+            for topic in topics:
+                topic.close()
+            await asyncio.gather(*readers)
 
-    async def _keep(self, seen: object) -> None:
-        async for news in seen:  # pyrefly: ignore[not-iterable]
-            self.found.append(self._by_symbol(news))
-
-    @staticmethod
-    def _by_symbol(news: object) -> np.ndarray:
-        return news.raw.copy()  # pyrefly: ignore[missing-attribute]
+    async def _keep(self, topic: Subscription) -> None:
+        async for news in topic:
+            self.found.append(news.raw.copy())
 
     async def _follow(self, service: MarketService, stop_ms: int) -> None:
         failure = asyncio.create_task(service.failure(), name="parity-failure")
@@ -144,6 +144,8 @@ def stream_run(
         follower = asyncio.run(_stream(task, universe, Path(folder)))
         stage.note = ", ".join(f"{v:,} {k.replace('_', ' ')}" for k, v in follower.counts.items())
     events = np.concatenate(follower.found) if follower.found else np.zeros(0, EVENT)
+    # two topics were read side by side; events of one bar came together and stay together
+    events = events[np.argsort(events["t"], kind="stable")]
     # the simulator lists symbols by name: the service's rows follow that order
     rows = {symbol: row for row, symbol in enumerate(follower.replay.bars)}
     seen = Seen(

@@ -1,7 +1,7 @@
 """Start == recover: the snapshot if usable, missed bars from history, coins that join later."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,6 @@ import numpy as np
 from engine.venue.wire import Kline
 from live.market.catchup import Fetcher, as_arrays, replay
 from live.market.collate import Collator
-from live.market.readmodel import EventLog
 from live.market.repair import settled_through
 from live.market.scanner import Scanner
 from live.market.snapshot import Snapshot, SnapshotUnusable, read_snapshot
@@ -20,8 +19,10 @@ class Recovery:
 
     Parameters
     ----------
-    scanner, collator, log
+    scanner, collator
         What is brought up to date.
+    replayed : async callable (array of `EVENT`)
+        Told of the events found on the way, in the order of their making.
     fetcher : Fetcher
         Where missed bars come from.
     note : callable (str)
@@ -36,7 +37,7 @@ class Recovery:
         self,
         scanner: Scanner,
         collator: Collator,
-        log: EventLog,
+        replayed: Callable[[np.ndarray], Awaitable[None]],
         fetcher: Fetcher,
         note: Callable[[str], None],
         *,
@@ -45,7 +46,7 @@ class Recovery:
     ) -> None:
         self._scanner = scanner
         self._collator = collator
-        self._log = log
+        self._replayed = replayed
         self._fetcher = fetcher
         self._note = note
         self._warmup_bars = warmup_bars
@@ -136,13 +137,13 @@ class Recovery:
             before = ts < old_minute
             if before.any():
                 events = self._scanner.replay(row, ts[before], values[before])
-                self._log.add(events, self._collator, replayed=True)
+                await self._replayed(events)
                 arrays[row] = (ts[~before], values[~before])
         # A snapshot may be of a minute that history does not surely hold yet.
         minute = max(end + step_ms, old_minute)
         # On a thread: seconds of work for a whole market, and nobody else touches the scanner yet.
         for _, scan in await asyncio.to_thread(replay, self._scanner, arrays, minute):
-            self._log.add(scan.events, self._collator, replayed=True)
+            await self._replayed(scan.events)
         self._collator.begin(minute)
         for symbol in symbols:
             row = self._collator.row(symbol)
@@ -175,7 +176,7 @@ class Recovery:
                     continue  # minutes went by while we read: read those too
                 ts, values = as_arrays(bars)
                 events = self._scanner.replay(row, ts, values)
-                self._log.add(events, self._collator, replayed=True)
+                await self._replayed(events)
                 self._collator.activate(symbol, int(self._scanner.contexts["last_t"][row]))
                 self.tell_universe()
             return

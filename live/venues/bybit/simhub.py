@@ -29,6 +29,8 @@ class Connection:
 
     async def send(self, message: bytes) -> None:
         """Send one text frame, waiting while the client does not read."""
+        transport = self.socket.scope.get("extensions", {}).get(TRANSPORT)
+        self.gone = self.gone or (transport is not None and transport.is_closing())
         if self.gone:
             return
         try:
