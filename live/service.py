@@ -101,6 +101,7 @@ class MarketService:
             self.scanner,
             self.collator,
             self._replayed,
+            (self.log.raw, self._remember),
             Fetcher(rest, clock, self.interval, interval_ms),
             self.note,
             warmup_bars=settings.warmup_bars,
@@ -277,6 +278,9 @@ class MarketService:
         )
         # a topic of its own: thousands at a start, and nobody may act on them
         await self.bus.publish("replayed" if replayed else "phase", news)
+
+    def _remember(self, events: np.ndarray) -> None:
+        self.log.add(events, self.collator, replayed=True)
 
     async def _replayed(self, events: np.ndarray) -> None:
         last = int(events["t"][-1]) - self.collator.interval_ms if len(events) else 0

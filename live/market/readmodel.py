@@ -14,6 +14,7 @@ from live.market.scanner import Scanner
 from live.market.views import BoardRow, CoinView, EventView, MarketView, ZoneView
 
 SPARK_BARS = 48
+RAW_EVENTS = 2000  # go into the snapshot, so that the pages know the past after a restart
 _DAY_MS = 86_400_000
 _FIELDS = tuple(EVENT.names or ())
 
@@ -72,6 +73,7 @@ class EventLog:
     def __init__(self, total: int = 5000, per_symbol: int = 200) -> None:
         self.seq = 0
         self._all: deque[EventView] = deque(maxlen=total)
+        self._raw: deque[np.ndarray] = deque(maxlen=RAW_EVENTS)
         self._by_symbol: dict[str, deque[EventView]] = {}
         self._per_symbol = per_symbol
 
@@ -85,10 +87,15 @@ class EventLog:
             symbol = symbols.symbol(int(record["symbol_id"]))
             view = event_view(record, symbol, self.seq, replayed=replayed)
             views.append(view)
+            self._raw.append(record.copy())
             self._all.append(view)
             own = self._by_symbol.setdefault(symbol, deque(maxlen=self._per_symbol))
             own.append(view)
         return tuple(views)
+
+    def raw(self) -> np.ndarray:
+        """Return the newest records as they came, for the snapshot."""
+        return np.array(list(self._raw), EVENT) if self._raw else np.zeros(0, EVENT)
 
     def since(self, since_ms: int = 0, limit: int = 2000) -> list[EventView]:
         """Return the newest events at or after a time, oldest first."""

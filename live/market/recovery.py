@@ -23,6 +23,8 @@ class Recovery:
         What is brought up to date.
     replayed : async callable (array of `EVENT`)
         Told of the events found on the way, in the order of their making.
+    told : (callable, callable)
+        Gives the newest events for a snapshot; takes those of a snapshot.
     fetcher : Fetcher
         Where missed bars come from.
     note : callable (str)
@@ -38,6 +40,7 @@ class Recovery:
         scanner: Scanner,
         collator: Collator,
         replayed: Callable[[np.ndarray], Awaitable[None]],
+        told: tuple[Callable[[], np.ndarray], Callable[[np.ndarray], None]],
         fetcher: Fetcher,
         note: Callable[[str], None],
         *,
@@ -47,6 +50,7 @@ class Recovery:
         self._scanner = scanner
         self._collator = collator
         self._replayed = replayed
+        self._told = told
         self._fetcher = fetcher
         self._note = note
         self._warmup_bars = warmup_bars
@@ -99,6 +103,7 @@ class Recovery:
         for row, (ts, values) in old.windows.items():
             self._scanner.frames.load(row, ts, values)
         self._scanner.load_market(old.market_ts, old.market)
+        self._told[1](old.events)
 
     def snapshot(self) -> Snapshot:
         """Copy all that decides. Between two minutes, and inside one, it is a true state."""
@@ -116,6 +121,7 @@ class Recovery:
             windows={r: self._scanner.frames.dump(r) for r in range(n)},
             market_ts=stamps,
             market=table,
+            events=self._told[0](),
         )
 
     # ------------------------------------------------------------------ from history

@@ -3,15 +3,16 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from engine.pipeline.phase import CONTEXT, STATE_SCHEMA
+from engine.pipeline.phase import CONTEXT, EVENT, STATE_SCHEMA, schema_hash
 
-_MAGIC = b"ZIONSNAP1\n"
+_MAGIC = b"ZIONSNAP2\n"
+EVENT_SCHEMA = schema_hash(EVENT)
 
 
 class SnapshotUnusable(Exception):  # noqa: N818 - it names the event
@@ -28,6 +29,8 @@ class _Header(msgspec.Struct, frozen=True):
     last: list[int]
     sizes: list[int]  # bars kept of each symbol
     market_rows: int
+    events: int
+    event_schema: int
     digest: str
 
 
@@ -47,6 +50,8 @@ class Snapshot:
         The rolling bars.
     market_ts, market : int64[k], float64[k, 4]
         Facts told to the detectors so far.
+    events : array of `EVENT`
+        The newest events, for the pages; they decide nothing.
     """
 
     interval_ms: int
@@ -60,6 +65,7 @@ class Snapshot:
     windows: Mapping[int, tuple[np.ndarray, np.ndarray]]
     market_ts: np.ndarray
     market: np.ndarray
+    events: np.ndarray = field(default_factory=lambda: np.zeros(0, EVENT))
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> int:
@@ -73,6 +79,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> int:
     parts += [
         snapshot.market_ts.astype(np.int64).tobytes(),
         snapshot.market.astype(np.float64).tobytes(),
+        snapshot.events.tobytes(),
     ]
     body = b"".join(parts)
     header = msgspec.json.encode(
@@ -86,6 +93,8 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> int:
             last=list(snapshot.last),
             sizes=[len(ts) for ts, _ in windows],
             market_rows=len(snapshot.market_ts),
+            events=len(snapshot.events),
+            event_schema=EVENT_SCHEMA,
             digest=hashlib.blake2b(body, digest_size=16).hexdigest(),
         )
     )
@@ -156,6 +165,8 @@ def _parse(header: _Header, body: memoryview) -> Snapshot:
         windows[row] = (ts, take(real, 6 * size).reshape(6, size))
     market_ts = take(whole, header.market_rows)
     market = take(real, 4 * header.market_rows).reshape(-1, 4)
+    known = header.event_schema == EVENT_SCHEMA  # else the pages begin without a past
+    events = take(EVENT, header.events if known else 0)
     return Snapshot(
         interval_ms=header.interval_ms,
         params_hash=header.params_hash,
@@ -168,4 +179,5 @@ def _parse(header: _Header, body: memoryview) -> Snapshot:
         windows=windows,
         market_ts=market_ts,
         market=market,
+        events=events,
     )

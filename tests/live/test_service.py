@@ -163,8 +163,9 @@ async def test_restarts_and_a_damaged_snapshot_end_in_the_same_state(tmp_path: P
             assert not any("from history" in n for n in notes), "the snapshot was good"
             await sim.advance(replay.minutes)
             await until(lambda: service.collator.minute > replay.last, "the end", 60.0)
-            contexts, _ = history(bars, service)
+            contexts, events = history(bars, service)
             assert state(service, bars) == contexts
+            assert same_events(events, service), "the pages know what was before the restarts"
             path = service.snapshot_path
         raw = bytearray(path.read_bytes())
         raw[len(raw) // 2] ^= 255
