@@ -38,7 +38,7 @@ from research.runs import (
     trials_before,
     write_frames,
     write_text,
-)  # fmt: skip
+)
 from research.settings import BacktestSettings, digest
 from research.universe import Loaded, add_fine, choose_symbols, load
 
