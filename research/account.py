@@ -197,7 +197,7 @@ class Account:
             sigma=facts.sigma,
             turnover_24h=facts.turnover_24h,
             turnover_bar=facts.turnover_bar,
-            tick=signal.history.tick,
+            tick=facts.tick,
             notional=expected_notional(plan, self.equity, settings.sizing),
             model=settings.costs,
         )

@@ -11,6 +11,7 @@ import polars as pl
 
 from data.catalog import Lake
 from data.profiles import load_profile
+from data.synth import VENUE as MADE_UP
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError, UsageError
 from engine.kernels._jit import source_hash
@@ -19,7 +20,7 @@ from engine.messages import EventKind
 from engine.pipeline.market import MarketSeries, market_history
 from engine.pipeline.p8_management import Intrabar, PlanParams, path_rules, plan_params
 from engine.pipeline.phase import EVENT, new_contexts
-from engine.pipeline.profile import Profile
+from engine.pipeline.profile import Known, Profile
 from engine.pipeline.scan import scan_history
 from engine.venue.funding import NO_FUNDING, covers
 from research import frames
@@ -31,6 +32,7 @@ from research.null import Null, random_entries
 from research.result import BacktestResult, Timing
 from research.runs import (
     FRAMES,
+    Span,
     data_hash,
     log_run,
     make_folder,
@@ -295,12 +297,15 @@ def _conclude(
         "code": source_hash(),
         "profile": f"{ask.profile.params_hash & (2**64 - 1):016x}",
     }
-    trials = trials_before(runs, hashes["data"], hashes["params"])
+    last_ts = max(int(h.bars.ts[-1]) for h in histories) + ask.step
+    span = Span(ask.venue, ask.interval, scan.first_ts, last_ts)
+    seen = _seen(ask, span)
+    trials = trials_before(runs, span, hashes["params"]) + (seen.trials if seen else 0)
     names = {i: h.symbol for i, h in loaded.histories.items()}
     events = np.concatenate([*scan.found, np.zeros(0, EVENT)])
     events = events[np.argsort(events["t"], kind="stable")]
     events = events[events["t"] >= (scope[0] or 0)]
-    known = _funding_known(run, loaded.histories)
+    funded = _funding_known(run, loaded.histories)
     return BacktestResult(
         venue=ask.venue,
         interval=ask.interval,
@@ -311,10 +316,10 @@ def _conclude(
         skips=loaded.skips,
         bars=scan.n_bars,
         first_ts=scan.first_ts,
-        last_ts=max(int(h.bars.ts[-1]) for h in histories) + ask.step,
+        last_ts=last_ts,
         events=frames.event_frame(events, names),
         signals=frames.signal_frame(signals),
-        trades=frames.trade_frame(run.trades, names, signals, known),
+        trades=frames.trade_frame(run.trades, names, signals, funded),
         fills=frames.fill_frame(run.fills, names),
         equity=curve,
         funnel=_funnel(events, run, signals),
@@ -324,12 +329,21 @@ def _conclude(
         null=scan.null,
         run=run,
         histories=loaded.histories,
-        counts=_counts(run, signals, histories, known, _gaps(loaded, ask.step)),
+        counts=_counts(run, signals, histories, funded, _gaps(loaded, ask.step)),
         hashes=hashes,
         timing=Timing(),
         trials=trials,
+        known=seen,
         benchmark=_benchmark(loaded.universe, scan.first_ts),
     )
+
+
+def _seen(ask: _Ask, span: Span) -> Known | None:
+    """Return what the profile has seen where this history shares it: other coins move alike."""
+    known = ask.profile.known
+    if known is None or ask.venue == MADE_UP or not known.overlaps(span.first_ts, span.last_ts):
+        return None
+    return known
 
 
 def _benchmark(universe: Mapping[str, Bars], start_ms: int) -> pl.DataFrame | None:
@@ -405,6 +419,10 @@ def _file(result: BacktestResult, runs: Path, folder: Path, command: str, watch:
     row = {
         "run": folder.name,
         "profile": result.profile.id,
+        "venue": result.venue,
+        "interval": result.interval,
+        "first_ts": result.first_ts,
+        "last_ts": result.last_ts,
         "params_hash": result.hashes["params"],
         "data_hash": result.hashes["data"],
         "code_hash": result.hashes["code"],

@@ -38,7 +38,8 @@ class History:
     bars : Bars
         Only possible candles, on the grid; what was taken out leaves a hole.
     tick : float
-        Estimated from the prices themselves: lakes carry no instrument facts.
+        Of the newest prices, for showing them: lakes carry no instrument facts. Costs take the
+        tick of their own time from `Facts`: exchanges make ticks finer once a price has fallen.
     unsound : int
         Rows taken out.
     repeated, disordered : int
@@ -60,7 +61,7 @@ class History:
 class Facts:
     """What was known about a coin's market at one bar's close."""
 
-    __slots__ = ("atr", "sigma", "turnover_24h", "turnover_bar", "turnover_estimated")
+    __slots__ = ("atr", "sigma", "tick", "turnover_24h", "turnover_bar", "turnover_estimated")
 
     def __init__(self, history: History, bar: int) -> None:
         bars = history.bars
@@ -75,6 +76,7 @@ class Facts:
         self.turnover_bar = float(turnover[-TYPICAL_BARS:].mean())
         close = bars.close[max(0, bar - TYPICAL_BARS) : bar + 1]
         self.sigma = float(np.diff(np.log(close)).std()) if len(close) > 2 else 0.0  # noqa: PLR2004
+        self.tick = infer_tick(bars.close[: bar + 1])
         span = slice(max(0, bar - 13), bar + 1)
         self.atr = float((bars.high[span] - bars.low[span]).mean())
 

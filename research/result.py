@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from engine.pipeline.p8_management import PlanParams
-from engine.pipeline.profile import Profile
+from engine.pipeline.profile import Known, Profile
 from engine.stats.metric import Metric
 from research.account import AccountRun
 from research.history import History
@@ -47,6 +47,11 @@ class BacktestResult:
         Every figure with unit, definition and interval.
     counts : dict
         Ambiguous and resolved bars, funding unknown, turnover estimated, and so on.
+    trials : int
+        Configurations tried on overlapping history: those in the log of runs, this one, and those
+        behind the profile where `known` is set.
+    known : Known or None
+        What was seen before the profile was settled, when this history shares some of it.
     """
 
     venue: str
@@ -75,6 +80,7 @@ class BacktestResult:
     hashes: dict[str, str]
     timing: Timing
     trials: int = 1
+    known: Known | None = None
     benchmark: pl.DataFrame | None = None  # ts, close of BTC by day, where the lake has it
     files: dict[str, str] = field(default_factory=dict)
 
@@ -116,6 +122,7 @@ class BacktestResult:
                 "counts": self.counts,
                 "skipped": [{"symbol": s.symbol, "reason": s.reason} for s in self.skips],
                 "trials": self.trials,
+                "known": self.known._asdict() if self.known else None,
                 "hashes": self.hashes,
                 "files": self.files,
             }

@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -44,8 +44,26 @@ def plain(value: Any) -> Any:
     return value
 
 
-def trials_before(runs: Path | None, data: str, params: str) -> int:
-    """Return how many parameter sets were tried on this data, this one included."""
+class Span(NamedTuple):
+    """Which history a run saw: any other that overlaps it counts as a trial on the same data."""
+
+    venue: str
+    interval: str
+    first_ts: int
+    last_ts: int
+
+    def shares(self, row: dict[str, Any]) -> bool:
+        """Tell whether a line of the log is about some of the same history."""
+        if (row.get("venue"), row.get("interval")) != (self.venue, self.interval):
+            return False
+        first, last = row.get("first_ts"), row.get("last_ts")
+        if not (isinstance(first, int) and isinstance(last, int)):
+            return False
+        return first < self.last_ts and self.first_ts < last
+
+
+def trials_before(runs: Path | None, span: Span, params: str) -> int:
+    """Return how many configurations were tried on overlapping history, this one included."""
     seen = {params}
     if runs is not None and (runs / LOG_NAME).is_file():
         for line in (runs / LOG_NAME).read_text(encoding="utf-8").splitlines():
@@ -53,7 +71,7 @@ def trials_before(runs: Path | None, data: str, params: str) -> int:
                 row = json.loads(line)
             except json.JSONDecodeError:
                 continue  # a line cut off by a crash counts for nothing
-            if isinstance(row, dict) and row.get("data_hash") == data:
+            if isinstance(row, dict) and span.shares(row):
                 seen.add(str(row.get("params_hash")))
     return len(seen)
 

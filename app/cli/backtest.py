@@ -204,6 +204,7 @@ def _stage(screen: "Out", name: str, seconds: float, note: str) -> None:
 
 def _show(screen: "Out", result: "BacktestResult", command: str) -> None:
     from app.cli.out import utc
+    from research.report.words import verdict
 
     period = f"{utc(result.first_ts)[:10]} → {utc(result.last_ts)[:10]}"
     screen.say(
@@ -229,8 +230,10 @@ def _show(screen: "Out", result: "BacktestResult", command: str) -> None:
     screen.say()
     _figures(screen, result)
     screen.say()
-    for line in wrap(_answer(result), 80):
-        screen.say(line)
+    said = verdict(result.metrics, len(result.trades), result.known)
+    for text in filter(None, (said.text, said.note)):
+        for line in wrap(text, 80):
+            screen.say(line)
     screen.say(f"report  {result.files.get('report', '')}")
     screen.say(f"again   {command}")
 
@@ -243,12 +246,6 @@ def _wrapped(screen: "Out", name: str, text: str) -> None:
 
 def _reasons(result: "BacktestResult") -> list[tuple[str, int]]:
     return [(reason.replace("_", " "), count) for reason, count in result.refusals.items()]
-
-
-def _answer(result: "BacktestResult") -> str:
-    from research.report.words import verdict
-
-    return verdict(result.metrics, len(result.trades)).text
 
 
 def _figures(screen: "Out", result: "BacktestResult") -> None:
@@ -303,7 +300,12 @@ def _figures(screen: "Out", result: "BacktestResult") -> None:
         "Sharpe",
         number(m["sharpe"].value, 2),
         span(m["sharpe"], number, 2),
-        f"deflated {number(m['deflated_sharpe'].value, 2)}",
+    )
+    # with nothing else on record it is deflated by nothing, and says so
+    tried = f"the best of {result.trials:,} chance trials"
+    screen.say(
+        f"  {'deflated Sharpe':<20}{number(m['deflated_sharpe'].value, 2):>{_WIDTH}}   against "
+        + (tried if result.trials > 1 else "0: no other trial is on record")
     )
     costs = ", ".join(
         f"{k} {number(m[f'{k}_r'].value, 3)}" for k in ("fees", "slippage", "funding")

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 from typing import NamedTuple, cast
 
@@ -76,6 +77,25 @@ RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 
 
+_EPOCH = date(1970, 1, 1)
+_DAY_MS = 86_400_000
+
+
+class Known(NamedTuple):
+    """History that was looked at before a profile was settled: a good result there proves nothing.
+
+    `start_ms` to `end_ms` (exclusive), UTC; `trials` is how much was tried on it.
+    """
+
+    start_ms: int
+    end_ms: int
+    trials: int
+
+    def overlaps(self, start_ms: int, end_ms: int) -> bool:
+        """Tell whether any of [start, end) ms was seen."""
+        return start_ms < self.end_ms and self.start_ms < end_ms
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """One parameter set under its name.
@@ -92,6 +112,8 @@ class Profile:
     params_hash : int
         Signed 64 bit over interval, detector and market values; the plan does not enter it, since
         it changes no event.
+    known : Known or None
+        What was seen before the profile was settled; None: it does not say.
     """
 
     name: str
@@ -101,6 +123,7 @@ class Profile:
     market: MarketParams
     plan: Mapping[str, float | int | str]
     params_hash: int
+    known: Known | None = None
 
     @property
     def id(self) -> str:
@@ -159,6 +182,27 @@ def profile_hash(interval: str, params: DetectorParams, market: MarketParams) ->
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
 
 
+def _known(values: Mapping[str, object], source: str) -> Known | None:
+    if not values:
+        return None
+    unknown = sorted(set(values) - {"start", "end", "trials"})
+    if unknown:
+        raise DataError(
+            f"profile {source}: unknown parameter known.{unknown[0]}",
+            hint="known in [known]: start, end, trials",
+        )
+    start, end, trials = values.get("start"), values.get("end"), values.get("trials")
+    for name, day in (("start", start), ("end", end)):
+        if type(day) is not date:
+            raise DataError(f"profile {source}: known.{name} must be a day, as 2024-01-31")
+    start, end = cast("date", start), cast("date", end)
+    if end <= start:
+        raise DataError(f"profile {source}: known.end is not after known.start")
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
+        raise DataError(f"profile {source}: known.trials must be a whole number from 1")
+    return Known((start - _EPOCH).days * _DAY_MS, (end - _EPOCH).days * _DAY_MS, trials)
+
+
 def profile_of(mapping: Mapping[str, object], *, source: str = "given") -> Profile:
     """Build a profile from a mapping with the sections of a profile file.
 
@@ -167,7 +211,17 @@ def profile_of(mapping: Mapping[str, object], *, source: str = "given") -> Profi
     DataError
         Naming the parameter: unknown, of the wrong type, out of range, or inconsistent.
     """
-    sections = {"monitor", "dump", "stabilization", "base", "armed", "breakout", "market", "plan"}
+    sections = {
+        "monitor",
+        "dump",
+        "stabilization",
+        "base",
+        "armed",
+        "breakout",
+        "market",
+        "plan",
+        "known",
+    }
     unknown = sorted(set(mapping) - sections - {"name", "interval", "version"})
     if unknown:
         raise DataError(f"profile {source}: unknown section {unknown[0]!r}")
@@ -200,4 +254,5 @@ def profile_of(mapping: Mapping[str, object], *, source: str = "given") -> Profi
         market=market,
         plan=MappingProxyType(dict(cast("Mapping[str, float]", section("plan")))),
         params_hash=digest,
+        known=_known(section("known"), source),
     )

@@ -174,8 +174,8 @@ def equity_metrics(
             "deflated_sharpe",
             deflated_sharpe(returns, n_trials) if yearly else float("nan"),
             "probability",
-            f"that the Sharpe beats the best of {n_trials} worthless trials; NaN under "
-            f"{DAYS_MIN} days",
+            f"that the Sharpe beats the best of {n_trials:,} worthless trials, taken as "
+            f"independent; with one trial, that it is above 0; NaN under {DAYS_MIN} days",
             days,
         )
     )

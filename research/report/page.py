@@ -48,7 +48,7 @@ def render(result: BacktestResult, command: str = "") -> str:
         galleries.append({"name": name, "charts": drawn})
     return environment.get_template("template.html").render(
         head=_head(result, command),
-        verdict=words.verdict(result.metrics, len(result.trades)),
+        verdict=words.verdict(result.metrics, len(result.trades), result.known),
         tiles=_tiles(result),
         assumed=_assumed(result),
         has=set(figures),
@@ -462,7 +462,7 @@ def _how(result: BacktestResult) -> dict[str, Any]:
         ["bars that could not be", f"{result.counts['unsound_bars']:,}"],
         ["rows given twice", f"{result.counts['repeated_rows']:,}"],
         ["rows out of order", f"{result.counts['disordered_rows']:,}"],
-        ["configurations tried on this data", str(result.trials)],
+        ["configurations tried on overlapping history", f"{result.trials:,}"],
         ["seed", str(result.settings.seed)],
         *[[f"hash of {name}", value] for name, value in result.hashes.items()],
         ["version", metadata.version("zion-core")],

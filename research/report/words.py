@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import NamedTuple
 
+from engine.pipeline.profile import Known
 from engine.stats.metric import TRADES_MIN, Metric
 
 DASH = "—"
@@ -67,10 +68,36 @@ class Verdict(NamedTuple):
 
     text: str
     lean: str
+    note: str = ""
 
 
-def verdict(metrics: dict[str, Metric], n: int) -> Verdict:
-    """Say what the trades show, measured against 0 and against random entries."""
+def known_note(known: Known | None) -> str:
+    """Say that a profile was settled on history that this one shares; nothing when it was not."""
+    if known is None:
+        return ""
+    return (
+        f"This profile was put together on data of {day(known.start_ms)} to "
+        f"{day(known.end_ms - 1)}, which overlap this history, after {known.trials:,} trials. "
+        "A good result here is no evidence: judge it on later data."
+    )
+
+
+def verdict(metrics: dict[str, Metric], n: int, known: Known | None = None) -> Verdict:
+    """Say what the trades show, measured against 0 and against random entries.
+
+    Where the profile was settled on some of this history (`known`), nothing shown is an edge.
+    """
+    said = _shown(metrics, n)
+    if known is not None and said.lean == "up":
+        text = (
+            "Above 0 and above random entries, but in history this profile was put together on: "
+            "no edge is shown."
+        )
+        said = Verdict(text, "none")
+    return said._replace(note=known_note(known))
+
+
+def _shown(metrics: dict[str, Metric], n: int) -> Verdict:
     if n < TRADES_MIN:
         return Verdict(f"Too few trades to say ({n} of {TRADES_MIN}).", "few")
     edge, excess = metrics["expectancy_r"], metrics["excess_r"]

@@ -1,6 +1,7 @@
 """Profiles: what is shipped, what is refused and with which word, what the hash covers."""
 
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,43 @@ def test_a_section_or_version_of_the_wrong_shape_is_refused(value: object) -> No
             continue
         with pytest.raises(DataError):
             profile_of(_mapping() | {key: value})
+
+
+def test_every_shipped_profile_says_which_history_it_has_seen() -> None:
+    for name, path in shipped_profiles().items():
+        known = load_profile(name, name.split("-")[0]).known
+        assert known is not None, path
+        assert known.start_ms < known.end_ms
+        assert known.trials > 1
+
+
+def test_what_a_profile_has_seen_overlaps_or_not_and_changes_no_hash() -> None:
+    seen = {"start": date(2024, 1, 1), "end": date(2024, 3, 1), "trials": 7}
+    bare = {k: v for k, v in _mapping().items() if k != "known"}
+    profile = profile_of(bare | {"known": seen})
+    assert profile_of(bare).known is None
+    assert profile.params_hash == profile_of(bare).params_hash
+    known = profile.known
+    assert known is not None
+    day = 86_400_000
+    assert known == (19_723 * day, 19_783 * day, 7)
+    assert known.overlaps(known.start_ms - day, known.start_ms + 1)
+    assert not known.overlaps(known.start_ms - day, known.start_ms)
+    assert known.overlaps(known.end_ms - 1, known.end_ms + day)
+    assert not known.overlaps(known.end_ms, known.end_ms + day)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"start": "2024-01-01"}, "known.start"),
+        ({"end": date(2023, 1, 1)}, "known.end"),
+        ({"trials": 0}, "known.trials"),
+        ({"trials": True}, "known.trials"),
+        ({"trails": 3}, "known.trails"),
+    ],
+)
+def test_a_wrong_word_on_what_was_seen_is_refused(change: dict, word: str) -> None:
+    seen = {"start": date(2024, 1, 1), "end": date(2024, 3, 1), "trials": 7}
+    with pytest.raises(DataError, match=word):
+        profile_of(_mapping() | {"known": seen | change})

@@ -4,15 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from data.catalog import Lake
 from engine.bars import Bars
 from engine.errors import DataError, UsageError
 from engine.kernels import paths
+from engine.pipeline.profile import Known
 from research.backtest import backtest
 from research.settings import BacktestSettings
 from tests.research import recompute_equity
@@ -117,6 +120,27 @@ def test_the_future_of_the_data_changes_no_past_trade(lake, filed):
     assert early.select(columns).equals(done.select(columns))
 
 
+def test_a_finer_tick_later_changes_no_earlier_cost(lake, filed, tmp_path):
+    symbol = filed.signals["symbol"].mode().sort()[0]
+    frame = lake.read("synthetic", "15m", symbol).frame()
+    middle = int(filed.signals.filter(pl.col("symbol") == symbol)["t"].max())
+    tick = 10.0 ** np.floor(np.log10(float(frame["close"].min()) * 0.002))
+    early = pl.col("ts") < middle
+    prices = ("open", "high", "low", "close")
+    coarse = [
+        pl.when(early).then((pl.col(p) / tick).round() * tick).otherwise(pl.col(p)).alias(p)
+        for p in prices
+    ]
+    other = Lake(tmp_path)
+    other.write_bars("synthetic", "15m", symbol, frame.with_columns(coarse))
+    settings = BacktestSettings(null_runs=20, draws=50, turnover_min_usdt=0.0)
+    whole = backtest(other, settings=settings).signals.filter(pl.col("t") <= middle)
+    cut = backtest(other, settings=settings, end_ms=middle).signals
+    columns = ["t", "symbol", "spread_bps", "sweep_bps"]
+    assert len(cut) > 0
+    assert cut.select(columns).equals(whole.select(columns), null_equal=True)
+
+
 def test_never_more_positions_than_allowed_nor_two_in_one_coin(lake):
     settings = BacktestSettings(positions_max=2)
     result = backtest(lake, settings=settings)
@@ -146,6 +170,36 @@ def test_every_run_is_logged_and_counts_as_a_trial(lake, tmp_path):
     third = backtest(lake, runs=tmp_path, run_name="c", settings=BacktestSettings(positions_max=3))
     assert (first.trials, same.trials, third.trials) == (1, 1, 2)
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 3
+
+
+def test_another_slice_of_the_same_history_is_a_trial_too(lake, filed, tmp_path):
+    middle = (filed.first_ts + filed.last_ts) // 2
+    backtest(lake, runs=tmp_path, run_name="a")
+    fewer = backtest(lake, runs=tmp_path, run_name="b", symbols=filed.symbols[:8])
+    shorter = backtest(lake, runs=tmp_path, run_name="c", end_ms=middle)
+    apart = backtest(lake, runs=tmp_path, run_name="d", end_ms=middle - 1, profile="v1")
+    assert (fewer.trials, shorter.trials, apart.trials) == (2, 3, 4)
+
+
+def test_trials_behind_a_profile_deflate_where_it_was_made(lake, filed, tmp_path):
+    seen = Known(filed.first_ts, filed.first_ts + 86_400_000, 500)
+    profile = replace(filed.profile, known=seen)
+    # made-up markets were never seen
+    assert backtest(lake, profile=profile).trials == 1
+    real = Lake(tmp_path / "lake")
+    for symbol in filed.symbols:
+        frame = lake.read("synthetic", "15m", symbol).frame()
+        real.write_bars("other", "15m", symbol, frame)
+    inside = backtest(real, profile=profile)
+    assert (inside.trials, inside.known) == (501, seen)
+    assert inside.document()["known"] == {"start_ms": seen[0], "end_ms": seen[1], "trials": 500}
+    free = replace(profile, known=None)
+    outside = backtest(real, profile=free)
+    assert (outside.trials, outside.known) == (1, None)
+    deflated = inside.metrics["deflated_sharpe"].value
+    assert deflated < outside.metrics["deflated_sharpe"].value
+    later = seen._replace(start_ms=filed.last_ts, end_ms=filed.last_ts + 1)
+    assert backtest(real, profile=replace(profile, known=later)).trials == 1
 
 
 def test_random_entries_match_their_trades(filed):

@@ -1,10 +1,12 @@
 """The page about a run: complete, self-contained, safe, honest about few trades."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from engine.pipeline.profile import Known
 from engine.stats.metric import Metric
 from research.backtest import backtest
 from research.report import render, words
@@ -84,6 +86,27 @@ def test_verdict_follows_the_intervals(edge, excess, n, lean):
         "excess_r": Metric("excess_r", 0.1, "R", "", n, *excess),
     }
     assert words.verdict(metrics, n).lean == lean
+
+
+def test_seen_history_is_never_called_an_edge():
+    known = Known(1_704_067_200_000, 1_709_251_200_000, 2470)
+    metrics = {
+        "expectancy_r": Metric("expectancy_r", 0.2, "R", "", 400, 0.1, 0.3),
+        "excess_r": Metric("excess_r", 0.2, "R", "", 400, 0.1, 0.3),
+    }
+    said = words.verdict(metrics, 400, known)
+    assert said.lean == "none"
+    assert "no edge" in said.text
+    assert "2024-01-01 to 2024-02-29" in said.note
+    assert "2,470" in said.note
+    assert not words.verdict(metrics, 400).note
+    assert words.verdict(metrics, 3, known).note
+
+
+def test_the_page_says_what_the_profile_has_seen(filed):
+    seen = replace(filed, known=Known(1_704_067_200_000, 1_709_251_200_000, 2470))
+    assert "put together on data" in own(render(seen))
+    assert "put together on data" not in own(render(filed))
 
 
 def test_numbers_carry_real_signs():
