@@ -36,11 +36,12 @@ from data.files import (
     series_lock,
     write_atomic,
 )
-from data.layout import check_name, keys, parquet_files, unknown
+from data.layout import check_name, holds_parquet, keys, parquet_files, unknown
 from engine.bars import INTERVAL_MS, Bars, interval_ms
 from engine.errors import DataError, UsageError
 
 HEAD_NAME = "data.parquet"
+_MORE_DATA = "zion data import or download fills it; delete the folder if it is a leftover"
 CODECS = ("none", "lz4", "zstd")
 
 
@@ -129,7 +130,9 @@ class Lake:
 
     def symbols(self, venue: str, interval: str) -> list[str]:
         """Return the symbols of a venue and interval, by name; `DataError` names what there is."""
-        return keys(self._interval(venue, interval), "symbol")
+        # A write that failed (a full disk) may leave a folder without files: no series yet.
+        folder = self._interval(venue, interval)
+        return [s for s in keys(folder, "symbol") if holds_parquet(folder / f"symbol={s}")]
 
     def resolve_venue(self, venue: str | None) -> str:
         """Return the venue meant: the one named, or the only one.
@@ -165,8 +168,15 @@ class Lake:
             if interval in (None, i)
             for s in self.symbols(v, i)
         ]
-        if interval is not None and not found:
-            raise self._no_interval(interval, venue)
+        if not found:
+            if venue is None and not any(self.intervals(v) for v in self.venues()):
+                raise self._empty()
+            every = sorted(
+                {i for v in ([venue] if venue else self.venues()) for i in self.intervals(v)}
+            )
+            if interval is not None and interval not in every:
+                raise unknown("interval", interval, every, f"in {self.path}")
+            raise DataError(f"the lake {self.path} holds no series there", hint=_MORE_DATA)
         return found
 
     def info(self, venue: str, interval: str, symbol: str) -> SeriesInfo:
@@ -429,11 +439,10 @@ class Lake:
             raise unknown("interval", interval, self.intervals(venue), f"for {venue}")
         return path
 
-    def _no_interval(self, interval: str, venue: str | None) -> DataError:
-        every = {i for v in ([venue] if venue else self.venues()) for i in self.intervals(v)}
-        return unknown("interval", interval, sorted(every), f"in {self.path}")
-
     def _no_symbol(self, venue: str, interval: str, symbol: str) -> DataError:
+        folder = self.folder(venue, interval, symbol)
+        if folder.is_dir():
+            return DataError(f"{folder} holds no Parquet file", hint=_MORE_DATA)
         return unknown("symbol", symbol, self.symbols(venue, interval), f"at {venue} {interval}")
 
     def _checked_folder(self, venue: str, interval: str, symbol: str) -> Path:

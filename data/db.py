@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from data.catalog import Lake
-from data.files import BAR_SCHEMA, FUNDING_SCHEMA
+from data.files import BAR_SCHEMA, FUNDING_SCHEMA, facts
 from engine.errors import DataError, UsageError
 
 _RUN_VIEWS = ("events", "trades", "fills")
@@ -33,6 +33,9 @@ class Questions:
         self._connection = duckdb.connect(":memory:")
         try:
             self._views(lake, runs)
+        except DataError:
+            self._connection.close()
+            raise
         except duckdb.Error as error:
             self._connection.close()
             raise _unreadable(error) from error
@@ -98,6 +101,8 @@ class Questions:
         for venue, interval, symbol in lake.series():
             paths = [str(p.absolute()) for p in lake.live_files(venue, interval, symbol)]
             if len(paths) == 1:
+                # DuckDB would show a missing column as NULL and a mistyped one as text.
+                facts(Path(paths[0]), BAR_SCHEMA, {})
                 single += paths
             else:
                 several.append(paths)

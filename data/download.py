@@ -16,7 +16,7 @@ from data.bybit_public import PublicClient, Trouble
 from data.catalog import Lake
 from data.quality import possible_bars
 from engine.bars import COLUMNS, INTERVAL_MS, interval_ms
-from engine.errors import DataError
+from engine.errors import DataError, UsageError
 
 PAGE_BARS = 1000
 _FUNDING_PAGE = 200
@@ -64,6 +64,15 @@ class Progress:
 
 class UnavailableError(DataError):
     """Bybit cannot be used now: unreachable, banned, or in trouble for too long."""
+
+
+def check_spec(spec: str) -> None:
+    """Refuse what is neither `all`, `top:N` nor names, before anything is asked of the venue."""
+    number = spec.removeprefix("top:")
+    if number != spec and (not number.isdecimal() or int(number) < 1):
+        raise UsageError(f"{spec!r}: top:N needs a whole number, 1 or more", hint="top:50")
+    if not any(part.strip() for part in spec.split(",")):
+        raise UsageError(f"{spec!r} names no symbol", hint="all, top:50 or BTCUSDT,ETHUSDT")
 
 
 class Downloader:
@@ -126,15 +135,13 @@ class Downloader:
         DataError
             A symbol that is no trading USDT perpetual, with its near matches; a spec of no kind.
         """
+        check_spec(spec)
         ranked = self.universe()
         launches = dict(zip(ranked["symbol"].to_list(), ranked["launch_ms"].to_list(), strict=True))
         if spec == "all":
             return launches
         if spec.startswith("top:"):
-            number = spec.removeprefix("top:")
-            if not number.isdigit() or int(number) < 1:
-                raise DataError(f"{spec!r}: top:N needs a whole number, 1 or more", hint="top:50")
-            return dict(list(launches.items())[: int(number)])
+            return dict(list(launches.items())[: int(spec.removeprefix("top:"))])
         chosen = [s.strip() for s in spec.split(",") if s.strip()]
         for symbol in chosen:
             if symbol not in launches:

@@ -1,5 +1,6 @@
 """Names in the lake: folders `key=value`, and what to say of a name that is not there."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def parquet_files(folder: Path) -> list[Path]:
     return sorted(
         p for p in folder.iterdir() if p.suffix == ".parquet" and not p.name.startswith(".")
     )
+
+
+def holds_parquet(folder: Path) -> bool:
+    """Tell whether a folder has a Parquet file; scraps and locks do not count."""
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(e.name.endswith(".parquet") and e.name[0] != "." for e in entries)
 
 
 def unknown(kind: str, name: str, found: list[str], where: str) -> DataError:

@@ -42,9 +42,6 @@ class Settings(BaseSettings):
         description="Port of the API and the pages; PORT or ZION_PORT sets it. 0 = any free one.",
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
-    metrics_port: int = Field(
-        default=0, ge=0, le=65535, description="Loopback port of /metrics; 0 = no metrics server."
-    )
     venue: Literal["sim", "paper", "demo", "testnet", "live"] = Field(
         default="sim", description="Highest mode this deployment allows."
     )
@@ -123,7 +120,8 @@ class Loaded:
     sources: Mapping[str, str]
 
 
-def _environment_names(field: str) -> tuple[str, ...]:
+def environment_names(field: str) -> tuple[str, ...]:
+    """Return the variables that set a field, the first one set counts."""
     alias = Settings.model_fields[field].validation_alias
     if isinstance(alias, AliasChoices):
         return tuple(str(choice) for choice in alias.choices if str(choice).isupper())
@@ -158,7 +156,7 @@ def load_settings(
         values[name] = value
         sources[name] = path.name
     for name in Settings.model_fields:
-        for variable in _environment_names(name):
+        for variable in environment_names(name):
             if environ.get(variable, "") != "":
                 values[name] = _decoded(name, environ[variable])
                 sources[name] = variable

@@ -13,7 +13,7 @@ from data.catalog import Lake
 from data.profiles import load_profile
 from data.synth import VENUE as MADE_UP
 from engine.bars import Bars, interval_ms
-from engine.errors import UsageError
+from engine.errors import DataError, UsageError
 from engine.kernels._jit import source_hash
 from engine.kernels.paths import ORDER
 from engine.messages import EventKind
@@ -31,6 +31,7 @@ from research.history import DAY_MS, NO_FINE, History
 from research.null import Null, random_entries
 from research.result import BacktestResult, Timing
 from research.runs import (
+    FRAMES,
     Span,
     data_hash,
     log_run,
@@ -403,6 +404,8 @@ def _counts(
         "coins_without_funding": sum(len(h.funding.ts) == 0 for h in histories),
         "gaps": gaps,
         "unsound_bars": sum(h.unsound for h in histories),
+        "repeated_rows": sum(h.repeated for h in histories),
+        "disordered_rows": sum(h.disordered for h in histories),
     }
 
 
@@ -410,11 +413,9 @@ def _file(result: BacktestResult, runs: Path, folder: Path, command: str, watch:
     from research.report import render  # plotly and jinja2 only when a report is wanted
 
     named = {"events": result.events, "trades": result.trades, "fills": result.fills}
-    result.files = write_frames(folder, {**named, "equity": result.equity})
+    result.files = {name: str(folder / f"{name}.parquet") for name in FRAMES}
     result.files["report"] = str(folder / "report.html")
     page = watch.stage("report", lambda: render(result, command))
-    write_text(folder / "report.html", page)
-    write_text(folder / "run.json", json.dumps(result.document(), indent=1))
     row = {
         "run": folder.name,
         "profile": result.profile.id,
@@ -429,5 +430,14 @@ def _file(result: BacktestResult, runs: Path, folder: Path, command: str, watch:
         "expectancy_r": result.metrics["expectancy_r"].value,
         "sharpe": result.metrics["sharpe"].value,
     }
-    log_run(runs, row)
+    try:
+        write_frames(folder, {**named, "equity": result.equity})
+        write_text(folder / "report.html", page)
+        write_text(folder / "run.json", json.dumps(result.document(), indent=1))
+        log_run(runs, row)
+    except DataError:
+        # Half a run would be taken for a whole one.
+        for path in [*result.files.values(), folder / "run.json"]:
+            Path(path).unlink(missing_ok=True)
+        raise
     watch.tell("report", f"{len(page) / 1e6:.1f} MB|{folder}")

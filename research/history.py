@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.catalog import Lake
+from data.catalog import Lake, Skips
+from data.layout import parquet_files
 from engine.bars import INTERVAL_MS, Bars
 from engine.errors import DataError
 from engine.venue.funding import NO_FUNDING, FundingSeries, funding_series
@@ -41,6 +42,8 @@ class History:
         tick of their own time from `Facts`: exchanges make ticks finer once a price has fallen.
     unsound : int
         Rows taken out.
+    repeated, disordered : int
+        Rows replaced by a later one of the same ts; rows put in their right place.
     """
 
     symbol: str
@@ -51,6 +54,8 @@ class History:
     fine: FineBars
     tick: float
     unsound: int
+    repeated: int = 0
+    disordered: int = 0
 
 
 class Facts:
@@ -120,7 +125,7 @@ def read_fine(lake: Lake, venue: str, interval: str, symbol: str) -> FineBars:
     limit = INTERVAL_MS[interval]
     for finer in lake.intervals(venue):
         step = INTERVAL_MS.get(finer, limit)
-        if step >= limit or limit % step or symbol not in lake.symbols(venue, finer):
+        if step >= limit or limit % step or not parquet_files(lake.folder(venue, finer, symbol)):
             continue
         bars = sound_bars(lake.read(venue, finer, symbol), step)
         return FineBars(bars.ts, bars.high, bars.low, step)
@@ -142,6 +147,7 @@ def read_history(
     bars = sound_bars(raw, step)
     if len(bars) == 0:
         raise DataError(f"{venue} {interval} {symbol} has no usable bar")
+    skips = lake.skips.get((venue, interval, symbol), Skips())
     history = History(
         symbol,
         symbol_id,
@@ -151,5 +157,7 @@ def read_history(
         NO_FINE,
         infer_tick(bars.close),
         len(raw) - len(bars),
+        skips.duplicates + skips.overlaps,
+        skips.disordered,
     )
     return raw, history

@@ -104,7 +104,7 @@ def write_frames(folder: Path, frames: dict[str, pl.DataFrame]) -> dict[str, str
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise DataError(f"cannot write {path}", why=error.strerror or str(error)) from error
+            raise _refused(path, error) from error
         out[name] = str(path)
     return out
 
@@ -117,10 +117,21 @@ def write_text(path: Path, text: str) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise DataError(f"cannot write {path}", why=error.strerror or str(error)) from error
+        raise _refused(path, error) from error
 
 
 def log_run(runs: Path, row: dict[str, Any]) -> None:
     """Append one line to the log of everything tried."""
-    with (runs / LOG_NAME).open("a", encoding="utf-8") as log:
-        log.write(json.dumps(plain(row)) + "\n")
+    try:
+        with (runs / LOG_NAME).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(plain(row)) + "\n")
+    except OSError as error:
+        raise _refused(runs / LOG_NAME, error) from error
+
+
+def _refused(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"cannot write {path}",
+        why=error.strerror or str(error),
+        hint="free some space, or name another folder with --out",
+    )

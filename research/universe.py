@@ -40,6 +40,8 @@ def choose_symbols(lake: Lake, venue: str, interval: str, wanted: str | Sequence
         names = _top(lake, venue, interval, wanted, there)
     else:
         names = [name.strip().upper() for name in wanted.split(",") if name.strip()]
+        if not names:
+            raise UsageError(f"--symbols {wanted!r} names no symbol", hint="all, top:20 or A,B")
     if not names:
         raise DataError(
             f"no symbols at {venue} {interval}", hint="zion data list shows what there is"
@@ -92,7 +94,9 @@ def load(
             raw, history = read_history(lake, venue, interval, symbol, symbol_id, end_ms=end_ms)
         except DataError as error:
             if wanted:
-                out.skips.append(Skip(symbol, error.what))
+                out.skips.append(
+                    Skip(symbol, f"{error.what}{': ' if error.why else ''}{error.why}")
+                )
             continue
         out.universe[symbol] = history.bars
         if not wanted:
@@ -107,7 +111,9 @@ def load(
         out.histories[symbol_id] = history
     if not out.histories:
         why = "; ".join(f"{s.symbol}: {s.reason}" for s in out.skips[:3])
-        raise DataError(f"nothing to test at {venue} {interval}", why=why)
+        raise DataError(
+            f"nothing to test at {venue} {interval}", why=why, hint="zion data check says more"
+        )
     return out
 
 

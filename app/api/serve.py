@@ -5,10 +5,12 @@ The API answers at once; ``/ready`` says 503 until the market layer has caught u
 
 import asyncio
 import contextlib
+import socket
 
 import uvicorn
 
 from app.api.main import create_app
+from engine.errors import DataError
 from live.service import MarketService, build_market_service
 from live.settings import Settings, load_settings
 
@@ -18,6 +20,21 @@ DRAIN_S = 5
 async def _market(service: MarketService) -> None:
     await service.start()
     await service.failure()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's, which leaves the process when it cannot listen: here that is an error to tell."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            where = f"{self.config.host}:{self.config.port}"
+            raise DataError(
+                f"cannot listen on {where}",
+                why="the port is taken or the address is not of this machine",
+                hint="another --port, or --host 127.0.0.1",
+            ) from None
 
 
 async def serve(settings: Settings) -> None:
@@ -36,7 +53,7 @@ async def serve(settings: Settings) -> None:
         ws="websockets-sansio",
         timeout_graceful_shutdown=DRAIN_S,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     market = asyncio.create_task(_market(service), name="market")
     http = asyncio.create_task(server.serve(), name="http")
     try:

@@ -114,7 +114,7 @@ def backtest(
         start_ms=_instant(start, "--start"),
         end_ms=_instant(end, "--end"),
         intrabar=intrabar,
-        settings=_settings(risk, positions, turnover_min, null_runs, seed),
+        settings=_settings(capital, risk, positions, turnover_min, null_runs, seed),
         runs=folder.parent,
         run_name=folder.name,
         command=_command(settings.lake_path, options),
@@ -125,15 +125,18 @@ def backtest(
         _show(screen, result, _command(settings.lake_path, options))
 
 
-def _settings(risk: float, positions: int, turnover: float, null_runs: int, seed: int) -> Any:
+def _settings(
+    capital: float, risk: float, positions: int, turnover: float, null_runs: int, seed: int
+) -> Any:
     from research.settings import BacktestSettings
 
     for name, value, low, high in (
+        ("capital", capital, 1e-6, 1e15),
         ("risk", risk, 0.001, 10.0),
         ("positions", positions, 1, 10_000),
         ("turnover-min", turnover, 0.0, 1e15),
         ("null-runs", null_runs, 20, 10_000),
-        ("seed", seed, 0, 2**63),
+        ("seed", seed, 0, 2**62),
     ):
         if not low <= value <= high:
             raise UsageError(
@@ -207,6 +210,14 @@ def _show(screen: "Out", result: "BacktestResult", command: str) -> None:
     screen.say(
         f"\nprofile {result.profile.id} · {result.venue} · {len(result.symbols)} coins · {period}\n"
     )
+    counts = result.counts
+    for words, name in (
+        ("impossible bars left out", "unsound_bars"),
+        ("rows given twice, the later one counts", "repeated_rows"),
+        ("rows out of order, put in their place", "disordered_rows"),
+    ):
+        if counts[name]:
+            screen.say(f"  ! {counts[name]:,} {words}   (zion data check names the series)")
     for skip in result.skips[:_SKIPS_SHOWN]:
         screen.say(f"  ! skipped {skip.symbol}: {skip.reason}")
     if len(result.skips) > _SKIPS_SHOWN:

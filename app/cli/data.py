@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.lake import HELP as LAKE_HELP
+from app.cli.lake import lake_folder
 from app.cli.out import Out, number, percent, utc
 
 app = typer.Typer(
@@ -14,20 +16,17 @@ app = typer.Typer(
     epilog="Example:  zion data synth --lake var/lake        then  zion data list --lake var/lake",
 )
 
-LakeOption = Annotated[
-    Path, typer.Option("--lake", envvar="ZION_LAKE", help="Folder of the lake.", show_default=True)
-]
+LakeOption = Annotated[Path | None, typer.Option("--lake", help=LAKE_HELP)]
 VenueOption = Annotated[str | None, typer.Option("--venue", help="Only this venue.")]
 IntervalOption = Annotated[str | None, typer.Option("--interval", help="Only this interval.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 AsciiOption = Annotated[bool, typer.Option("--ascii", help="Plain signs only.")]
-_LAKE = Path("var/lake")
 
 
 @app.command("list", epilog="Example:  zion data list --lake var/lake --interval 15m")
 def list_(
     *,
-    lake: LakeOption = _LAKE,
+    lake: LakeOption = None,
     venue: VenueOption = None,
     interval: IntervalOption = None,
     json: JsonOption = False,
@@ -37,6 +36,7 @@ def list_(
     from data.catalog import Lake
 
     out = Out(json=json, ascii=ascii)
+    lake = lake_folder(lake)
     store = Lake(lake)
     names = store.series(venue, interval)
     if not names:
@@ -61,7 +61,7 @@ def list_(
 @app.command(epilog="Example:  zion data check --lake var/lake --venue bybit --interval 15m")
 def check(
     *,
-    lake: LakeOption = _LAKE,
+    lake: LakeOption = None,
     venue: VenueOption = None,
     interval: IntervalOption = None,
     strict: Annotated[bool, typer.Option(help="Exit 3 on any finding.")] = False,
@@ -76,6 +76,7 @@ def check(
     from data.quality import check_series
 
     out = Out(json=json, ascii=ascii)
+    lake = lake_folder(lake)
     store = Lake(lake)
     if not store.series(venue, interval):
         store.resolve_venue(venue)
@@ -120,12 +121,12 @@ def check(
 @app.command(epilog="Example:  zion data synth --lake var/lake --symbols 48 --days 90 --seed 7")
 def synth(
     *,
-    lake: LakeOption = _LAKE,
+    lake: LakeOption = None,
     symbols: Annotated[int, typer.Option(help="Number of coins.")] = 48,
-    days: Annotated[float, typer.Option(help="Days of history.")] = 90,
+    days: Annotated[float, typer.Option(min=0, max=100_000, help="Days of history.")] = 90,
     interval: Annotated[str, typer.Option(help="Main interval.")] = "15m",
     also: Annotated[str, typer.Option(help="More intervals, as in 5m,1h.")] = "",
-    seed: Annotated[int, typer.Option(help="Seed: the same gives the same bytes.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Seed: the same gives the same bytes.")] = 7,
     venue: Annotated[str, typer.Option(help="Venue name in the lake.")] = "synthetic",
     json: JsonOption = False,
     ascii: AsciiOption = False,  # noqa: A002 - the flag's name
@@ -137,6 +138,7 @@ def synth(
     from data.synth import make_market, write_market
 
     out = Out(json=json, ascii=ascii)
+    lake = lake_folder(lake)
     out.title(f"zion data synth · {symbols} coins · {interval} · {days:g} days · seed {seed}")
     more = [name.strip() for name in also.split(",") if name.strip()]
     with out.stage("make") as stage:
@@ -157,7 +159,7 @@ def synth(
 @app.command(epilog="Example:  zion data compact --lake var/lake --venue bybit")
 def compact(
     *,
-    lake: LakeOption = _LAKE,
+    lake: LakeOption = None,
     venue: VenueOption = None,
     interval: IntervalOption = None,
     codec: Annotated[str, typer.Option(help="none (fastest to read), lz4 or zstd.")] = "none",
@@ -168,6 +170,7 @@ def compact(
     from data.catalog import Lake
 
     out = Out(json=json, ascii=ascii)
+    lake = lake_folder(lake)
     store = Lake(lake, codec=codec)
     folded: dict[str, int] = {}
     with out.stage("compact") as stage:
@@ -186,11 +189,11 @@ def compact(
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over bars, funding, events, trades.")],
     *,
-    lake: LakeOption = _LAKE,
+    lake: LakeOption = None,
     runs: Annotated[
         Path | None, typer.Option(help="Folder of runs: events, trades, fills.")
     ] = None,
-    rows: Annotated[int, typer.Option(help="Rows shown; --json has all.")] = 40,
+    rows: Annotated[int, typer.Option(min=0, help="Rows shown; --json has all.")] = 40,
     json: JsonOption = False,
     ascii: AsciiOption = False,  # noqa: A002 - the flag's name
 ) -> None:
@@ -199,6 +202,7 @@ def sql(
     from data.db import query_pl
 
     out = Out(json=json, ascii=ascii)
+    lake = lake_folder(lake)
     frame = query_pl(query, lake=Lake(lake), runs=runs)
     out.document({"columns": frame.columns, "rows": frame.rows()} if json else None)
     if not json:
@@ -214,7 +218,7 @@ def import_(
     path: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of them.")],
     *,
     venue: Annotated[str, typer.Option(help="Venue the bars belong to.")],
-    lake: LakeOption = _LAKE,
+    lake: LakeOption = None,
     interval: Annotated[str | None, typer.Option(help="Where the name does not say it.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Where the name does not say it.")] = None,
     json: JsonOption = False,
@@ -225,6 +229,7 @@ def import_(
     from data.importer import import_path
 
     out = Out(json=json, ascii=ascii)
+    lake = lake_folder(lake)
     with out.stage("import") as stage:
         done = list(import_path(Lake(lake), path, venue=venue, interval=interval, symbol=symbol))
         stage.note = f"{number(sum(d.accepted for d in done))} bars from {len(done)} files"
@@ -245,11 +250,11 @@ def import_(
 @app.command(epilog="Example:  zion data download --symbols top:50 --interval 15m --days 365")
 def download(
     *,
-    lake: LakeOption = _LAKE,
+    lake: LakeOption = None,
     venue: Annotated[str, typer.Option(help="bybit is the one there is.")] = "bybit",
     symbols: Annotated[str, typer.Option(help="all, top:N or A,B.")] = "top:50",
     interval: Annotated[str, typer.Option(help="Intervals, as in 15m,1h.")] = "15m",
-    days: Annotated[float, typer.Option(help="Days back from now.")] = 365,
+    days: Annotated[float, typer.Option(max=100_000, help="Days back from now.")] = 365,
     funding: Annotated[bool, typer.Option(help="Funding rates too.")] = True,
     endpoint: Annotated[str, typer.Option(help="Base address of the REST API.")] = "",
     rate: Annotated[float, typer.Option(help="Requests a second, at most.")] = 40.0,
@@ -264,15 +269,11 @@ def download(
     from data.bybit_public import MAINNET, PublicClient, TokenBucket
     from data.catalog import Lake
     from data.download import Downloader, Patience, Progress
-    from engine.bars import interval_ms
-    from engine.errors import UsageError, ZionError
+    from engine.errors import ZionError
 
-    if venue != "bybit":
-        raise UsageError(f"no downloader for {venue!r}", hint="--venue bybit, or zion data import")
-    if not 0 < rate <= 100 or not days > 0:  # noqa: PLR2004 - 120 a second is Bybit's limit per IP
-        raise UsageError("--rate must be above 0 and at most 100, --days above 0")
-    intervals = {n.strip(): interval_ms(n.strip()) for n in interval.split(",") if n.strip()}
+    intervals = _download_asked(venue, symbols, interval, days=days, rate=rate, endpoint=endpoint)
     out = Out(json=json, ascii=ascii)
+    lake = lake_folder(lake)
     bucket = TokenBucket(now=perf_counter, sleep=sleep, rate_per_s=rate, burst=rate)
     client = PublicClient(endpoint or MAINNET, bucket=bucket)
     patience = Patience(attempts=max(tries, 1))
@@ -296,6 +297,27 @@ def download(
     out.say(f"{number(sum(p.bars for _, p in done))} bars.   Next: zion data check --lake {lake}")
     if any(p.trouble for _, p in done):
         raise typer.Exit(1)
+
+
+def _download_asked(
+    venue: str, symbols: str, interval: str, *, days: float, rate: float, endpoint: str
+) -> dict[str, int]:
+    """Return the intervals asked for; refuse a bad wish before the venue hears of it."""
+    from data.download import check_spec
+    from engine.bars import interval_ms
+    from engine.errors import UsageError
+
+    if venue != "bybit":
+        raise UsageError(f"no downloader for {venue!r}", hint="--venue bybit, or zion data import")
+    if not 0 < rate <= 100 or not days > 0:  # noqa: PLR2004 - 120 a second is Bybit's limit per IP
+        raise UsageError("--rate must be above 0 and at most 100, --days above 0")
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise UsageError(f"--endpoint {endpoint!r} is no address", hint="https://api.bybit.com")
+    check_spec(symbols)
+    intervals = {n.strip(): interval_ms(n.strip()) for n in interval.split(",") if n.strip()}
+    if not intervals:
+        raise UsageError(f"--interval {interval!r} names no interval", hint="as in 15m,1h")
+    return intervals
 
 
 def _download(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.lake import HELP as LAKE_HELP
 from engine.errors import UsageError
 
 if TYPE_CHECKING:  # research is imported when the command runs: `zion --help` stays instant
@@ -17,13 +18,12 @@ if TYPE_CHECKING:  # research is imported when the command runs: `zion --help` s
     from research.levels_planted import PlantedFigures
 
 app = typer.Typer(add_completion=False)
-_LAKE = Path("var/lake")
 
 
 @app.command(epilog="Example:  zion levels --lake var/lake --interval 15m --profile default,v1")
 def levels(
     *,
-    lake: Annotated[Path, typer.Option(envvar="ZION_LAKE", help="Folder of the lake.")] = _LAKE,
+    lake: Annotated[Path | None, typer.Option(help=LAKE_HELP)] = None,
     venue: Annotated[
         str | None, typer.Option(help="Venue; may be left out when there is one.")
     ] = None,
@@ -50,6 +50,7 @@ def levels(
     Real histories against the same histories with their direction tossed away, then planted bases
     and walks whose truth is known. Every figure has its 95 % interval.
     """
+    from app.cli.lake import lake_folder
     from app.cli.out import Out, number, utc
     from data.profiles import load_profile
     from research.levels import BARS_MIN, sample_of, specificity
@@ -57,7 +58,10 @@ def levels(
 
     _in_range(surrogates=(surrogates, 0, 10_000), planted=(planted, 0, 100_000))
     _in_range(seed=(seed, 0, 2**31 - 1), threads=(threads, 1, 256))
+    if not surrogates and not planted:
+        raise UsageError("nothing to measure", hint="--surrogates or --planted above 0")
     split_ms = _instant(split)
+    lake = lake_folder(lake)
     profiles = [load_profile(name.strip(), interval) for name in profile.split(",")]
     screen = Out(json=json, ascii=ascii)
     screen.title(

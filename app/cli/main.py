@@ -1,11 +1,13 @@
 """`zion`: finds the command, imports only what it needs, turns errors into one line and a code."""
 
 import importlib
+import os
 import sys
+from difflib import get_close_matches
 
 import click
 
-from engine.errors import ZionError
+from engine.errors import UsageError, ZionError
 
 # name -> (module that holds `app` (typer.Typer), one-line help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -53,22 +55,52 @@ def main(argv: list[str] | None = None) -> None:
     verbose = "--verbose" in arguments
     arguments = [a for a in arguments if a != "--verbose"]
     try:
-        if arguments and arguments[0] in COMMANDS:
-            module = importlib.import_module(COMMANDS[arguments[0]][0])
-            module.app(args=arguments[1:], prog_name=f"zion {arguments[0]}")
-        else:
-            cli(args=arguments or ["--help"], prog_name="zion")
-    except ZionError as error:
-        if verbose:
-            raise
-        sys.exit(_tell(error.what, error.why, error.hint, error.exit_code))
+        code = _run(arguments)
     except KeyboardInterrupt:
-        sys.exit(_tell("stopped", "", "", 1))
-    except OSError as error:
+        code = _tell("stopped", "", "", 1)
+    except BrokenPipeError:  # `zion data list | head`: the reader has seen enough
+        # what is left to flush at the exit must not complain either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
         if verbose:
             raise
+        code = _told(error, arguments)
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else "--help"
+    if name in COMMANDS:
+        app = importlib.import_module(COMMANDS[name][0]).app
+        left = app(args=arguments[1:], prog_name=f"zion {name}", standalone_mode=False)
+    elif name.startswith("-"):
+        left = cli(args=arguments or ["--help"], prog_name="zion", standalone_mode=False)
+    else:
+        near = get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
+        hint = f"did you mean zion {near[0]}?" if near else "zion --help lists the commands"
+        raise UsageError(f"no command {name!r}", hint=hint)
+    # typer.Exit arrives as its code
+    return left if isinstance(left, int) else 0
+
+
+def _told(error: Exception, arguments: list[str]) -> int:
+    if isinstance(error, ZionError):
+        return _tell(error.what, error.why, error.hint, error.exit_code)
+    # click's own and typer's copy of it: a wrong option, a missing argument
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        said = " ".join(error.format_message().split()).rstrip(".")
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else " ".join(["zion", *arguments[:1]])
+        if not said:  # a group without its command: typer has shown the help
+            return int(error.exit_code)
+        return _tell(said[:1].lower() + said[1:], "", f"{path} --help", int(error.exit_code))
+    if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
-        sys.exit(_tell(f"{error.strerror or error}{where}", "", "--verbose shows the trace", 1))
+        return _tell(f"{error.strerror or error}{where}", "", "--verbose shows the trace", 1)
+    command = " ".join(arguments[:1])
+    why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return _tell(f"zion {command} failed unexpectedly", why, "--verbose shows the trace", 1)
 
 
 def _tell(what: str, why: str, hint: str, code: int) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.lake import HELP as LAKE_HELP
 from engine.errors import PromiseBroken, UsageError
 
 app = typer.Typer()
@@ -16,8 +17,8 @@ app = typer.Typer()
     epilog="Example:  zion parity --lake var/lake --venue bybit --interval 15m --feed step",
 )
 def parity(
-    lake: Annotated[Path, typer.Option(help="The lake's folder.")],
-    interval: Annotated[str, typer.Option(help="Bar length: 5m, 15m, 1h ...")],
+    lake: Annotated[Path | None, typer.Option(help=LAKE_HELP)] = None,
+    interval: Annotated[str, typer.Option(help="Bar length: 5m, 15m, 1h ...")] = "15m",
     venue: Annotated[str | None, typer.Option(help="Needed when the lake has several.")] = None,
     symbols: Annotated[str, typer.Option(help="all, top:N, or names A,B.")] = "all",
     profile: Annotated[str, typer.Option(help="Profile name or file.")] = "default",
@@ -26,10 +27,11 @@ def parity(
     reconnects: Annotated[int, typer.Option(min=0, help="ws: connections cut.")] = 50,
     late: Annotated[int, typer.Option(min=0, help="ws: closes held back or swallowed.")] = 20,
     bars: Annotated[int, typer.Option(min=0, help="Newest bars a symbol; 0 = all.")] = 0,
-    seed: Annotated[int, typer.Option(help="Where the restarts and faults fall.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Where the restarts and faults fall.")] = 7,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Run both paths and compare every byte."""
+    from app.cli.lake import lake_folder
     from app.cli.out import Out, emit_json, number
     from app.proofs.comparison import ParityTask
     from app.proofs.parity import run_parity
@@ -40,7 +42,7 @@ def parity(
     out = Out(json=json)
     out.title(f"zion parity · {interval} · feed {feed} · {restarts} restarts · seed {seed}")
     task = ParityTask(
-        lake=lake,
+        lake=lake_folder(lake),
         venue=venue,
         interval=interval,
         symbols=symbols,

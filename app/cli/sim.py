@@ -1,9 +1,12 @@
 """`zion sim`: a Bybit V5 market on loopback, replayed from a lake."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from live.venues.bybit.replay import Replay
 
 app = typer.Typer(add_completion=False)
 
@@ -11,10 +14,12 @@ app = typer.Typer(add_completion=False)
 @app.command(
     help="Serve Bybit's public V5 market, REST and streams, replayed from a lake."
     " Prints one JSON line when ready.",
-    epilog="Example:  zion sim --lake ../shared/data/lake --venue bybit --interval 15m --speed 900",
+    epilog="Example:  zion sim --lake var/lake --interval 15m --speed 900",
 )
 def sim(
-    lake: Annotated[Path | None, typer.Option(help="Lake of history; default ZION_LAKE.")] = None,
+    lake: Annotated[
+        Path | None, typer.Option(help="The lake; else ZION_LAKE, else <ZION_HOME>/lake.")
+    ] = None,
     venue: Annotated[
         str | None, typer.Option(help="Venue in the lake; its only one by default.")
     ] = None,
@@ -25,7 +30,7 @@ def sim(
     start: Annotated[
         str | None, typer.Option(help="ISO time (UTC) where the clock begins.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of drawn faults.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of drawn faults.")] = 0,
     faults: Annotated[Path | None, typer.Option(help="JSON list of faults to arm.")] = None,
     updates: Annotated[int, typer.Option(min=0, max=60, help="Pushes of an open candle.")] = 4,
 ) -> None:
@@ -46,15 +51,19 @@ def sim(
         )
     pace = parse_speed(speed)
     names = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else None
+    if names == []:
+        raise UsageError(f"--symbols {symbols!r} names no symbol", hint="BTCUSDT,ETHUSDT")
     replay = read_replay(path, interval, venue=venue, symbols=names)
-    begin = _time_ms(start) if start else replay.default_start()
+    begin = _begin(start, replay) if start else replay.default_start()
     server = SimServer(replay, interval, SystemClock(), speed=pace, start_ms=begin, updates=updates)
     if faults is not None:
         try:
-            raw = faults.read_bytes()
+            armed = read_faults(faults.read_bytes())
         except OSError as error:
             raise DataError(f"{faults} cannot be read", why=error.strerror or "") from error
-        server.add_faults(draw_faults(read_faults(raw), replay, seed))
+        except DataError as error:
+            raise DataError(f"{faults}: {error.what}", why=error.why, hint=error.hint) from error
+        server.add_faults(draw_faults(armed, replay, seed))
     asyncio.run(_serve(server, port))
 
 
@@ -76,6 +85,20 @@ async def _serve(server, port: int) -> None:
     stopping.cancel()
     await server.stop()
     await asyncio.gather(serving, stopping, return_exceptions=True)
+
+
+def _begin(start: str, replay: "Replay") -> int:
+    """Return the instant to begin at; one outside of the history would serve nothing for ever."""
+    from app.cli.out import utc
+    from engine.errors import UsageError
+
+    first, last = replay.first, replay.last + replay.interval_ms
+    begin = _time_ms(start)
+    if not first <= begin <= last:
+        raise UsageError(
+            f"--start {start} lies outside of the history", hint=f"from {utc(first)} to {utc(last)}"
+        )
+    return begin
 
 
 def _time_ms(text: str) -> int:

@@ -25,6 +25,11 @@ def load(task: ParityTask) -> tuple[dict[str, Bars], list[str]]:
         universe = {s: b.slice(max(0, len(b) - task.bars), len(b)) for s, b in universe.items()}
     if not chosen:
         raise DataError(f"the lake {task.lake} has no {task.interval} bars of {venue}")
+    if not any(len(universe[s]) for s in chosen):
+        raise DataError(
+            f"not one bar to compare: {', '.join(chosen[:5])} of {task.lake} hold none",
+            hint="zion data check names every empty series",
+        )
     return universe, chosen
 
 

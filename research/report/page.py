@@ -460,6 +460,8 @@ def _how(result: BacktestResult) -> dict[str, Any]:
         ["random entries", f"{t.null_s:.2f} s · {result.null.r.size:,} walks"],
         ["statistics", f"{t.statistics_s:.2f} s"],
         ["bars that could not be", f"{result.counts['unsound_bars']:,}"],
+        ["rows given twice", f"{result.counts['repeated_rows']:,}"],
+        ["rows out of order", f"{result.counts['disordered_rows']:,}"],
         ["configurations tried on overlapping history", f"{result.trials:,}"],
         ["seed", str(result.settings.seed)],
         *[[f"hash of {name}", value] for name, value in result.hashes.items()],

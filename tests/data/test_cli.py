@@ -100,8 +100,8 @@ def test_check_names_what_is_wrong_and_fails_on_what_cannot_be_read(zion, lake):
         (("import", "{none}", "--venue", "v", "--lake", "{lake}"), 3, "error: no file or folder"),
         (("download", "--venue", "okx", "--lake", "{lake}"), 2, "error: no downloader"),
         (("compact", "--lake", "{lake}", "--codec", "rar"), 2, "error: unknown codec"),
-        (("import",), 2, "Missing"),
-        (("list", "--nope"), 2, "No such option"),
+        (("import",), 2, "missing argument"),
+        (("list", "--nope"), 2, "no such option"),
     ],
 )
 def test_errors_are_lines_with_their_code(zion, lake, tmp_path, arguments, code, words):
