@@ -54,8 +54,9 @@ test-all: setup ## Everything but the real exchange, slow proofs included
 laws: setup ## The laws, with many more examples
 	ZION_HYPOTHESIS_PROFILE=deep $(BIN)/pytest -q -n 2 -m laws $(ARGS)
 
-cover: setup ## Coverage, kernels as plain Python
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -m "not slow and not testnet and not browser" --cov --cov-report=term $(ARGS)
+cover: setup ## Coverage: the engine as plain Python, the rest as it runs
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n 2 -m "not slow" -W "ignore:overflow encountered:RuntimeWarning" --cov --cov-report= tests/engine tests/laws $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not slow and not testnet and not browser" --cov --cov-append --cov-report=term --ignore=tests/engine --ignore=tests/laws $(ARGS)
 
 bench: setup ## Speed, each figure beside its reference
 	$(BIN)/zion bench detect
