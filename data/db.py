@@ -98,7 +98,11 @@ class Questions:
     def _views(self, lake: Lake, runs: Path | None) -> None:
         single: list[str] = []
         several: list[list[str]] = []
-        for venue, interval, symbol in lake.series():
+        # Not `lake.series()`: an empty lake has empty views, and the views of runs besides.
+        every = [
+            (v, i, s) for v in lake.venues() for i in lake.intervals(v) for s in lake.symbols(v, i)
+        ]
+        for venue, interval, symbol in every:
             paths = [str(p.absolute()) for p in lake.live_files(venue, interval, symbol)]
             if len(paths) == 1:
                 # DuckDB would show a missing column as NULL and a mistyped one as text.

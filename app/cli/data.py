@@ -203,7 +203,10 @@ def sql(
 
     out = Out(json=json, ascii=ascii)
     lake = lake_folder(lake)
-    frame = query_pl(query, lake=Lake(lake), runs=runs)
+    store = Lake(lake)
+    if runs is None:
+        store.series()  # an empty lake has nothing to ask
+    frame = query_pl(query, lake=store, runs=runs)
     out.document({"columns": frame.columns, "rows": frame.rows()} if json else None)
     if not json:
         out.table(frame.columns, ([_cell(x) for x in row] for row in frame.head(rows).iter_rows()))

@@ -18,7 +18,7 @@ from data.download import (
     kline_frame,
     missing_ranges,
 )
-from engine.errors import DataError
+from engine.errors import DataError, UsageError
 from tests.conftest import REPOSITORY
 from tests.data.bybit_server import Exchange, instrument, kline_row, served
 from tests.data.worlds import FIRST, STEP, run_of
@@ -223,9 +223,14 @@ def test_the_universe_has_all_pages_and_only_usdt_perpetuals(bench):
     assert bench.loader.choose("C001USDT") == {"C001USDT": 1_585_526_400_000}
     cursors = [q.get("cursor") for q in bench.exchange.asked("/v5/market/instruments-info")[:3]]
     assert cursors == [None, "p%3A10", "p%3A20"]
-    for spec in ("top:0", "top:many", "C01USDT"):
-        with pytest.raises(DataError):
+    with pytest.raises(DataError, match="C01USDT"):
+        bench.loader.choose("C01USDT")
+    asked = len(bench.exchange.asked("/v5/market/instruments-info"))
+    for spec in ("top:0", "top:many", ","):
+        with pytest.raises(UsageError):
             bench.loader.choose(spec)
+    # a wish that cannot be understood costs the venue no request
+    assert len(bench.exchange.asked("/v5/market/instruments-info")) == asked
 
 
 def test_pybit_never_retries_by_itself(bench):
