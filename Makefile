@@ -55,7 +55,7 @@ laws: setup ## The laws, with many more examples
 	ZION_HYPOTHESIS_PROFILE=deep $(BIN)/pytest -q -n 2 -m laws $(ARGS)
 
 cover: setup ## Coverage: the engine as plain Python, the rest as it runs
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n 2 -m "not slow" -W "ignore:overflow encountered:RuntimeWarning" --cov --cov-report= tests/engine tests/laws $(ARGS)
+	NUMBA_DISABLE_JIT=1 ZION_HYPOTHESIS_PROFILE=uncompiled $(BIN)/pytest -q -n 2 -m "not slow" -W "ignore::RuntimeWarning" --cov --cov-report= --ignore=tests/laws/test_mutants.py --ignore=tests/laws/test_uncompiled.py tests/engine tests/laws $(ARGS)
 	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not slow and not testnet and not browser" --cov --cov-append --cov-report=term --ignore=tests/engine --ignore=tests/laws $(ARGS)
 
 bench: setup ## Speed, each figure beside its reference

@@ -139,7 +139,8 @@ def is_round(x: float, tolerance: float) -> bool:
 @kernel
 def mixed_unit(a: int, b: int) -> float:
     """Return a repeatable number in [0, 1) from two integers (splitmix64's finaliser)."""
-    z = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(b)
+    # int64 first: uncompiled, numpy takes a negative number only from an int64
+    z = np.uint64(np.int64(a)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(np.int64(b))
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
