@@ -46,7 +46,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class NotPlaced:
-    """The venue has no such order and will not get it from us: refused, or stale before it got in."""
+    """The venue has no such order and gets none from us: refused, or stale before it was in."""
 
     order_link_id: str
     code: int  # 0 = stale
@@ -71,7 +71,7 @@ async def settle(
     clock: Clock,
     *,
     heard: Heard = unheard,
-    patience: Patience = Patience(),  # noqa: B008 - frozen
+    patience: Patience = Patience(),
 ) -> tuple[Found | Absent, int]:
     """Ask until the venue has said whether it has the order; returns its word and how many looks.
 
@@ -99,7 +99,7 @@ async def place_surely(
     expires_ms: int,
     priority: Priority = Priority.ENTRY,
     heard: Heard = unheard,
-    patience: Patience = Patience(),  # noqa: B008 - frozen
+    patience: Patience = Patience(),
 ) -> Settled:
     """Place an order exactly once, or prove that it is not there.
 
@@ -142,7 +142,7 @@ async def amend_surely(
     *,
     expires_ms: int,
     priority: Priority = Priority.PROTECT,
-    patience: Patience = Patience(),  # noqa: B008 - frozen
+    patience: Patience = Patience(),
 ) -> PlaceOutcome:
     """Change an order until the venue has taken it or refused it.
 
@@ -160,7 +160,7 @@ async def cancel_surely(
     *,
     expires_ms: int,
     priority: Priority = Priority.PROTECT,
-    patience: Patience = Patience(),  # noqa: B008 - frozen
+    patience: Patience = Patience(),
 ) -> PlaceOutcome:
     """Cancel an order until the venue has taken the cancel or says the order has ended.
 
