@@ -28,6 +28,7 @@ class Accepted:
     order_id: str = ""
     order_link_id: str = ""
     already: bool = False  # the venue said "not modified", "duplicate", "already cancelled"
+    order: OrderReport | None = None  # what a lookup found, where the answer asked for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Refused:
     message: str
     action: str = ""
     retry_after_s: float | None = None  # set where the same request, same id, may be sent again
+    order: OrderReport | None = None  # what a lookup found, where the answer asked for one
 
 
 @dataclass(frozen=True, slots=True)
