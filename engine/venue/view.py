@@ -326,6 +326,17 @@ class AccountView:
                 del self._executions[execution.exec_id]
 
 
+def supersedes(new: Report, old: Report) -> bool:
+    """Tell whether a view loses nothing if it sees only `new` of the two, about one thing."""
+    if isinstance(new, OrderReport) and isinstance(old, OrderReport):
+        return new.cum_exec_qty >= old.cum_exec_qty and _order_age(new) >= _order_age(old)
+    if isinstance(new, PositionReport) and isinstance(old, PositionReport):
+        return _PositionEntry(new).age() >= _PositionEntry(old).age()
+    if isinstance(new, WalletReport) and isinstance(old, WalletReport):
+        return new.updated_time >= old.updated_time
+    return False
+
+
 def _order_age(report: OrderReport) -> tuple[bool, int, Decimal, int, str]:
     """Rank reports of one order; an ended order stays ended."""
     stage = _STAGE.get(report.order_status, _LAST_STAGE)

@@ -5,14 +5,15 @@ may have been missed on a living connection (a frame that could not be read): a 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from engine.venue import wire
-from engine.venue.reports import ExecutionReport, OrderReport, PositionReport, WalletReport
+from engine.venue.reports import OrderReport, PositionReport, WalletReport
+from engine.venue.view import supersedes
 from live.clock import Clock
 from live.venues.bybit.budget import WindowBudget
 from live.venues.bybit.clock_offset import VenueClock
@@ -66,6 +67,8 @@ class BybitPrivateStream:
     topics : sequence of str
     connect : Connect
         Opens connections; another one in simulations.
+    sync_clock : callable or None
+        Reads the venue's clock anew after a refused `auth`: its signature is dated.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class BybitPrivateStream:
         connect: Connect = open_websocket,
         options: KeeperOptions | None = None,
         items_waiting_max: int = ITEMS_WAITING_MAX,
+        sync_clock: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.counters = PrivateCounters()
         self.keeper = Keeper(
@@ -97,6 +101,7 @@ class BybitPrivateStream:
         self._clock = clock
         self._topics = list(topics)
         self._max = items_waiting_max
+        self._sync_clock = sync_clock
         self._task: asyncio.Task[None] | None = None
         self._items: dict[Any, PrivateItem] = {}  # in order; a key that may be replaced, or a number
         self._serial = 0
@@ -159,6 +164,8 @@ class BybitPrivateStream:
             self._refusals += 1
             if self._refusals >= AUTH_TRIES:
                 raise KeyRefused(f"the private stream refuses the key: {reply.ret_msg}"[:200])
+            if self._sync_clock is not None:
+                await self._sync_clock()
             raise Dead(f"authentication refused: {reply.ret_msg}"[:200])
         self._refusals = 0
         asked = wire.encode_subscribe("subscribe", self._topics, f"s{link.number}")
@@ -179,6 +186,9 @@ class BybitPrivateStream:
         if isinstance(message, wire.Reply):
             if message.op in ("auth", "subscribe"):
                 link.answer(message.op, message)
+            elif not message.op and message.success is False:
+                for waited in list(link.answers):  # a refusal that does not say of what
+                    link.answer(waited, message)
         elif isinstance(message, wire.PrivatePush):
             self.counters.pushes += 1
             self._data_s = self._clock.monotonic_s()
@@ -227,12 +237,13 @@ class BybitPrivateStream:
         key = _key(item)
         if key is not None and len(self._items) >= self._max // 2:
             # The reader is slow: conflate. The view merges by time, so the place does not matter.
-            older = self._items.get(key)
-            if older is not None:
-                self.counters.conflated += 1
-                if _older(item, older):
-                    return
+            waiting = self._items.get(key)
+            if waiting is not None and _supersedes(item, waiting):
                 self._items[key] = item
+                self.counters.conflated += 1
+                return
+            if waiting is not None and _supersedes(waiting, item):
+                self.counters.conflated += 1
                 return
         while len(self._items) >= self._max:
             self._writable.clear()
@@ -256,9 +267,7 @@ def _key(item: PrivateItem) -> tuple[str, ...] | None:
     return None
 
 
-def _older(item: PrivateItem, than: PrivateItem) -> bool:
-    if isinstance(item, ExecutionReport | StreamUp | StreamDown) or isinstance(
-        than, ExecutionReport | StreamUp | StreamDown
-    ):
+def _supersedes(new: PrivateItem, old: PrivateItem) -> bool:
+    if isinstance(new, StreamUp | StreamDown) or isinstance(old, StreamUp | StreamDown):
         return False
-    return item.updated_time < than.updated_time
+    return supersedes(new, old)
