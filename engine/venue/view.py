@@ -30,7 +30,7 @@ _LAST_STAGE = 4
 class Snapshot:
     """One reading of an account, every list complete.
 
-    `executions` reach back to what the view knew; orders are the open ones, positions those
+    `executions` reach back to `complete_ms` of the view; orders are the open ones, positions those
     with a size.
     """
 
@@ -93,6 +93,7 @@ class AccountView:
     """
 
     stale: bool = True
+    complete_ms: int = 0  # every execution up to here has been read; the stream may miss one
     wallet: WalletReport | None = None
     orders_max: int = 10_000  # closed orders beyond this are forgotten, the oldest first
     executions_max: int = 100_000
@@ -128,11 +129,11 @@ class AccountView:
 
     def executions(self) -> list[ExecutionReport]:
         """Return every execution once, oldest first."""
-        return sorted(self._executions.values(), key=lambda e: (e.exec_time, e.seq, e.exec_id))
+        return _in_time(self._executions.values())
 
     def fills(self, order_id: str) -> list[ExecutionReport]:
         """Return the executions of an order, oldest first: fast messages carry no link id."""
-        return [e for e in self.executions() if e.order_id == order_id]
+        return _in_time(e for e in self._executions.values() if e.order_id == order_id)
 
     def positions(self) -> list[PositionReport]:
         """Return the positions that hold something, by symbol and index."""
@@ -143,10 +144,6 @@ class AccountView:
         """Return a slot as last described; None if it never was."""
         entry = self._positions.get((symbol, position_idx))
         return entry.report if entry is not None else None
-
-    def last_execution_ms(self) -> int:
-        """Return the time of the newest execution; 0 without any."""
-        return max((e.exec_time for e in self._executions.values()), default=0)
 
     def unprotected(self) -> list[PositionReport]:
         """Return the positions that no working stop covers, on the losing side."""
@@ -192,6 +189,8 @@ class AccountView:
         news = self._merge(
             [*taken.executions, *taken.orders, *([taken.wallet] if taken.wallet else [])]
         )
+        newest_ms = max((e.exec_time for e in taken.executions), default=0)
+        self.complete_ms = max(self.complete_ms, newest_ms)
         listed = {(p.symbol, p.position_idx) for p in taken.positions}
         missing = [k for k, e in self._positions.items() if k not in listed and e.report.size]
         for key in missing:
@@ -213,12 +212,6 @@ class AccountView:
         news = self._merge(buffered)
         self.stale = not complete
         return news
-
-    def close_absent(self, order_id: str) -> None:
-        """Take the venue's word, given twice, that an order is no more: it ended unfilled."""
-        entry = self._orders.get(order_id)
-        if entry is not None and entry.newest.is_open:
-            entry.newest = replace(entry.newest, order_status="Cancelled", cancel_type="UNKNOWN")
 
     # ------------------------------------------------------------------ the rules
 
@@ -324,6 +317,10 @@ class AccountView:
             oldest = self.executions()[: len(self._executions) - self.executions_max]
             for execution in oldest:
                 del self._executions[execution.exec_id]
+
+
+def _in_time(executions: Iterable[ExecutionReport]) -> list[ExecutionReport]:
+    return sorted(executions, key=lambda e: (e.exec_time, e.seq, e.exec_id))
 
 
 def supersedes(new: Report, old: Report) -> bool:

@@ -62,7 +62,7 @@ class RequestBudget:
         self.bans = 0
         self._clock = clock
         self._banned_until_s = 0.0
-        self._waiting: dict[Ticket, asyncio.Future[None | NoTurn]] = {}
+        self._waiting: dict[Ticket, asyncio.Future[NoTurn | None]] = {}
         self._pump_due = False
         self._timer: asyncio.Task[None] | None = None
         self._timer_due_s = 0.0
@@ -85,7 +85,7 @@ class RequestBudget:
         return await self._wait(ticket)
 
     async def _wait(self, ticket: Ticket) -> Turn | NoTurn:
-        answer: asyncio.Future[None | NoTurn] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[NoTurn | None] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = answer
         self._pump_soon()
         patience_s = PATIENCE_S[ticket.priority]

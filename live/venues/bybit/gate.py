@@ -129,7 +129,9 @@ class Gate:
     ) -> Answer:
         """Send by any way in its turn; again only what was certainly not taken."""
         resynced = False
-        for attempt in range(THROTTLE_TRIES + 1):
+        tries = 0
+        while True:
+            tries += 1
             turn = await self.budget.turn(user, path, priority, by_http=by_http)
             if isinstance(turn, NoTurn):
                 return Held(turn.reason, retry_after_s=turn.retry_after_s, banned=turn.banned)
@@ -143,10 +145,9 @@ class Gate:
                 resynced = True
                 if await self.sync_clock(priority):
                     continue
-            elif answer.code == _CODE_THROTTLED and attempt < THROTTLE_TRIES - 1:
+            elif answer.code == _CODE_THROTTLED and tries < THROTTLE_TRIES:
                 continue  # the budget holds this user back at this endpoint until the reset
             return answer
-        return answer
 
     async def sync_clock(self, priority: Priority = Priority.RECONCILE) -> bool:
         """Read the venue's clock anew; callers of one moment share one reading."""
@@ -257,10 +258,7 @@ def _venue_ms(body: Mapping[str, Any]) -> int:
 def _envelope(raw: bytes, *, strict: bool) -> dict[str, Any] | None:
     """Read a reply; None if it is no JSON object. Strict: nor one that says something twice."""
     try:
-        if strict:
-            body = json.loads(raw, object_pairs_hook=_once)
-        else:
-            body = wire.read_json(raw)
+        body = json.loads(raw, object_pairs_hook=_once) if strict else wire.read_json(raw)
     except (ValueError, RecursionError, wire.WireError):
         return None
     return body if isinstance(body, dict) else None

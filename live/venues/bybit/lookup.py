@@ -45,7 +45,9 @@ class Lookup:
         self._looks: dict[str, _Look] = {}
         self.asked = 0
 
-    async def look_up(self, symbol: str, order_link_id: str, *, sent_ms: int) -> LookupOutcome:
+    async def look_up(
+        self, symbol: str, order_link_id: str, *, sent_ms: int, order_id: str = ""
+    ) -> LookupOutcome:
         """Look once; `Absent` only where an earlier look and the age allow it.
 
         Parameters
@@ -53,11 +55,12 @@ class Lookup:
         sent_ms : int
             The venue's time when the order was last sent.
         """
-        if not order_link_id:
-            return Undecided("an order without a link id cannot be looked up")
-        found = await self.find(symbol, order_link_id=order_link_id)
+        name = order_id or order_link_id
+        if not name:
+            return Undecided("an order without any id cannot be looked up")
+        found = await self.find(symbol, order_id=order_id, order_link_id=order_link_id)
         if isinstance(found, OrderReport):
-            self._looks.pop(order_link_id, None)
+            self._looks.pop(name, None)
             return Found(found)
         if isinstance(found, str):
             return Undecided(found)
@@ -66,15 +69,15 @@ class Lookup:
         if age_ms <= self._too_late_ms:
             return Undecided(f"not found, but sent only {age_ms} ms ago: it may yet be taken in")
         now_s = self._clock.monotonic_s()
-        first = self._looks.get(order_link_id)
+        first = self._looks.get(name)
         if first is None:
             while len(self._looks) >= LOOKS_MAX:
                 self._looks.pop(next(iter(self._looks)))  # to be looked for twice anew
-            self._looks[order_link_id] = _Look(now_s)
+            self._looks[name] = _Look(now_s)
             return Undecided("not found once; a second look decides")
         if now_s - first.at_s < LOOKS_GAP_S or age_ms < ABSENT_AGE_MS:
             return Undecided(f"not found twice, but sent only {age_ms} ms ago")
-        del self._looks[order_link_id]
+        del self._looks[name]
         return Absent(looked_ms)
 
     async def find(
@@ -87,7 +90,8 @@ class Lookup:
     ) -> OrderReport | int | str:
         """Return the order, the venue's time if no list has it, or why a list could not be read."""
         self.asked += 1
-        ids = wire.query(symbol=symbol, orderId=order_id, orderLinkId=order_link_id)
+        link = "" if order_id else order_link_id  # the id wins; two could contradict each other
+        ids = wire.query(symbol=symbol, orderId=order_id, orderLinkId=link)
         unread = ""
         looked_ms: int | None = None
         for path, extra in _LISTS:

@@ -7,15 +7,13 @@ from engine.venue.codes import Action, Code, Proof, http_verdict, verdict
 from live.venues.bybit.gate import Answer, Held, Lost, Said
 from live.venues.trading import Accepted, PlaceOutcome, Refused, Unknown
 
-_HTTP_NONE = 0
-
 
 def read_code(said: Said, op: str) -> Code:
     """Return what the venue's word means for an operation."""
     return verdict(said.code, said.message, op=op)
 
 
-def refused(said: Said, code: Code, *, order: object = None) -> Refused:
+def refused(said: Said, code: Code) -> Refused:
     """Return a certain no, with what the table says to do."""
     wait_s = said.retry_after_s
     if wait_s is None and code.same_id:

@@ -103,7 +103,9 @@ class BybitPrivateStream:
         self._max = items_waiting_max
         self._sync_clock = sync_clock
         self._task: asyncio.Task[None] | None = None
-        self._items: dict[Any, PrivateItem] = {}  # in order; a key that may be replaced, or a number
+        self._items: dict[
+            Any, PrivateItem
+        ] = {}  # in order; a key that may be replaced, or a number
         self._serial = 0
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()

@@ -8,7 +8,6 @@ it can fail becomes a value.
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,12 @@ from live.venues.bybit.transport import Auth, NoReply, Params, Reply, payload
 
 BODY_BYTES_MAX = 8 * 2**20  # the largest honest reply (1,000 instruments) is below 2 MiB
 _CHUNK_BYTES = 64 * 1024
-_HEADERS_KEPT = ("x-bapi-limit", "x-bapi-limit-status", "x-bapi-limit-reset-timestamp", "retry-after")
+_HEADERS_KEPT = (
+    "x-bapi-limit",
+    "x-bapi-limit-status",
+    "x-bapi-limit-reset-timestamp",
+    "retry-after",
+)
 
 
 @dataclass(slots=True)
@@ -128,7 +132,9 @@ class PybitTransport:
                 response.close()
                 why = "an answer that never ends" if late else f"an answer over {len(body)} bytes"
                 return NoReply(why, maybe_sent=True, sent_s=job.sent_s)
-        headers = {name: response.headers[name] for name in _HEADERS_KEPT if name in response.headers}
+        headers = {
+            name: response.headers[name] for name in _HEADERS_KEPT if name in response.headers
+        }
         now_s = self._clock.monotonic_s()
         return Reply(response.status_code, bytes(body), headers, job.sent_s, now_s)
 
@@ -148,7 +154,9 @@ def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTran
         def exchange(self, job: _Job) -> Reply | NoReply:
             self.job = job
             url = f"{self.endpoint}{job.path}"
-            return self._submit_request(job.method, url, {}, auth=job.auth is not None)
+            signed = job.auth is not None
+            reply: Any = self._submit_request(job.method, url, {}, auth=signed)
+            return reply
 
         def prepare_payload(self, method: str, parameters: Any) -> str:  # noqa: ARG002 - pybit's
             text = self.job.payload
@@ -157,7 +165,12 @@ def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTran
                 text = self.job.payload = parse_url(f"http://host/?{text}").query or ""
             return text
 
-        def _prepare_headers(self, payload: str, *_: Any, **__: Any) -> Mapping[str, str]:
+        def _prepare_headers(
+            self,
+            payload: Any,
+            recv_window: Any,  # noqa: ARG002 - pybit's
+            content_type: Any = "",  # noqa: ARG002 - pybit's
+        ) -> dict[str, Any]:
             job = self.job
             if job.auth is None:
                 return {}
@@ -171,10 +184,18 @@ def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTran
             self.job.left = True
             return request
 
-        def _check_status_code(self, *_: Any) -> None:
+        def _check_status_code(self, response: Any, method: Any, path: Any, params: Any) -> None:
             pass  # a status is data
 
-        def _handle_response(self, response: Any, *_: Any) -> Reply | NoReply:
+        def _handle_response(
+            self,
+            response: Any,
+            method: Any,  # noqa: ARG002 - pybit's
+            path: Any,  # noqa: ARG002
+            params: Any,  # noqa: ARG002
+            recv_window: Any,  # noqa: ARG002
+            retries_attempted: Any,  # noqa: ARG002
+        ) -> Any:
             return reader.read(self.job, response)
 
     session: Any = Session(

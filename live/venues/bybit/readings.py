@@ -196,4 +196,6 @@ def failed(answer: Answer) -> Throttled | Banned | Failed:
         return Failed(answer.reason)
     if answer.code == _CODE_THROTTLED:
         return Throttled(answer.retry_after_s or 0.0)
-    return Failed(f"{answer.code}: {answer.message}", retryable=answer.code in (10000, 10002, 10016))
+    return Failed(
+        f"{answer.code}: {answer.message}", retryable=answer.code in (10000, 10002, 10016)
+    )

@@ -14,7 +14,14 @@ import numpy as np
 from engine.venue import wire
 from live.clock import Clock
 from live.venues.bybit.budget import WindowBudget
-from live.venues.bybit.frames import Connect, Late, NothingSent, SocketClosed, open_websocket, within
+from live.venues.bybit.frames import (
+    Connect,
+    Late,
+    NothingSent,
+    SocketClosed,
+    open_websocket,
+    within,
+)
 from live.venues.bybit.gate import Answer, Gate, Held, Lost
 from live.venues.bybit.keeper import Dead, Keeper, KeeperOptions, KeyRefused, Link
 from live.venues.bybit.signer import RECV_WINDOW_MS, Signer, SigningRefused

@@ -76,9 +76,7 @@ class BybitTrading:
     ) -> None:
         self.auth = Auth(signer, gate.venue_clock, gate.clock)
         self.readings = Readings(gate, self.auth, user)
-        self.lookups = Lookup(
-            self.readings, gate.clock, recv_window_ms=self.auth.recv_window_ms
-        )
+        self.lookups = Lookup(self.readings, gate.clock, recv_window_ms=self.auth.recv_window_ms)
         self._gate = gate
         self._user = user
         self._stream = stream
@@ -156,17 +154,21 @@ class BybitTrading:
         result = self._outcome(said, "set-leverage", "")
         if isinstance(result, Unknown):
             rows = await self.readings.positions(symbol=symbol, priority=Priority.ENTRY)
-            if isinstance(rows, Ok) and rows.value and all(
-                p.leverage == leverage for p in rows.value
+            if (
+                isinstance(rows, Ok)
+                and rows.value
+                and all(p.leverage == leverage for p in rows.value)
             ):
                 return Accepted(already=True)
         return result
 
     # ------------------------------------------------------------------ readings
 
-    async def look_up(self, symbol: str, order_link_id: str, *, sent_ms: int) -> LookupOutcome:
-        """Look for an order by link id: open, recently closed, then history."""
-        return await self.lookups.look_up(symbol, order_link_id, sent_ms=sent_ms)
+    async def look_up(
+        self, symbol: str, order_link_id: str, *, sent_ms: int, order_id: str = ""
+    ) -> LookupOutcome:
+        """Look once for an order: open, recently closed, then history."""
+        return await self.lookups.look_up(symbol, order_link_id, sent_ms=sent_ms, order_id=order_id)
 
     async def orders(self, *, symbol: str = "") -> Outcome[list[OrderReport]]:
         """Return every open order (stops included), all pages."""
@@ -214,9 +216,9 @@ class BybitTrading:
             answer = await self._gate.call(
                 "POST", path, body, user=self._user, auth=self.auth, priority=priority
             )
-        if self._on_accepted is not None and by_stream is not None:
-            if isinstance(answer, Said) and not answer.code:
-                self._on_accepted(sent_s)
+        taken = isinstance(answer, Said) and not answer.code
+        if taken and by_stream is not None and self._on_accepted is not None:
+            self._on_accepted(sent_s)
         return answer
 
     def _outcome(self, answer: Answer, op: str, link: str) -> PlaceOutcome:
