@@ -1,4 +1,4 @@
-"""Who the account is: its modes, its key and rights, its fees, its settings; and the small calls."""
+"""Who the account is: its modes, key, rights, fees, settings; and the venue's small calls."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -183,7 +183,25 @@ class KeyInfo:
         return any("withdraw" in right.lower() for right in self.permissions.get("Wallet", ()))
 
 
-_RIGHTS = ["ContractTrade", "Spot", "Wallet", "Options", "Derivatives", "CopyTrading", "BlockTrade", "Exchange", "NFT", "Affiliate", "Earn", "FiatP2P", "FiatConvertBroker", "FiatGlobalPay", "FiatBitPay", "BitCard", "ByXPost"]
+_RIGHTS = (
+    "ContractTrade",
+    "Spot",
+    "Wallet",
+    "Options",
+    "Derivatives",
+    "CopyTrading",
+    "BlockTrade",
+    "Exchange",
+    "NFT",
+    "Affiliate",
+    "Earn",
+    "FiatP2P",
+    "FiatConvertBroker",
+    "FiatGlobalPay",
+    "FiatBitPay",
+    "BitCard",
+    "ByXPost",
+)
 
 
 def encode_key_result(key: KeyInfo, *, created_at: str = "2024-01-01T00:00:00Z") -> dict[str, Any]:
@@ -348,7 +366,7 @@ def encode_limit_rows(uid: int, rate: int) -> dict[str, Any]:
 
 def encode_status_row(
     *,
-    id: str,
+    status_id: str,
     title: str,
     state: str,
     begin_ms: int,
@@ -356,7 +374,7 @@ def encode_status_row(
 ) -> dict[str, Any]:
     """Write a row of ``system/status`` (and of the topic ``system.status``): a maintenance."""
     return {
-        "id": id,
+        "id": status_id,
         "title": title,
         "state": state,
         "begin": str(begin_ms),
