@@ -126,6 +126,7 @@ class WalletReport:
     account_im_rate: Decimal | None = None
     account_mm_rate: Decimal | None = None
     cum_realised_pnl: Decimal = ZERO
+    updated_time: int = 0  # when the venue wrote it: the stream's creationTime, a reply's time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
