@@ -76,19 +76,18 @@ def shifted(replay: Replay, begin_ms: int, now_ms: int) -> tuple[Replay, int]:
     Returns
     -------
     Replay, int
-        The moved market, and where it begins: the open candle of now.
+        The moved market, and where it begins: now.
     """
     step = replay.interval_ms
-    now = now_ms - now_ms % step
-    begin = begin_ms - begin_ms % _DAY_MS + now % _DAY_MS
+    begin = begin_ms - begin_ms % _DAY_MS + now_ms % _DAY_MS
     if begin > replay.last + step:
         begin -= _DAY_MS
     if begin < replay.first:
         begin += _DAY_MS
-    delta = now - begin
+    delta = now_ms - begin
     bars = {
         symbol: Bars.from_arrays(b.ts + delta, b.open, b.high, b.low, b.close, b.volume, b.turnover)
         for symbol, b in replay.bars.items()
     }
     funding = {s: (ts + delta, rates) for s, (ts, rates) in replay.funding.items()}
-    return Replay(step, bars, funding), now
+    return Replay(step, bars, funding), now_ms

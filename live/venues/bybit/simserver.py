@@ -63,7 +63,8 @@ class SimServer:
     speed : float or "max" or "hold"
         Replay seconds per second; "max" = back-pressured; "hold" = on command.
     start_ms : int, optional
-        Where the clock begins; all bars closed by then are history. Default: the first bar.
+        Where the clock begins, maybe within a bar; all bars closed by then are history. Default:
+        the first bar.
     updates : int
         Pushes of an open candle per bar.
     paused : bool
@@ -94,7 +95,7 @@ class SimServer:
         self._resumed: Speed = speed
         self.minute = start - start % replay.interval_ms  # the candle that is open
         self.updates = updates
-        self.venue = SimVenue(replay, interval, seed=seed, start_ms=self.minute, rules=rules)
+        self.venue = SimVenue(replay, interval, seed=seed, start_ms=start, rules=rules)
         self.hub = Hub(self.venue)
         self._clock = clock
         self._turn = asyncio.Lock()  # one advance at a time
@@ -102,7 +103,8 @@ class SimServer:
         self._uvicorn: _Server | None = None
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[Any]] = []
-        self._running: tuple[float, int, int] | None = None  # since (s), from and up to (ms)
+        self._anchor: tuple[float, int] | None = None  # when (s) the venue's time was what (ms)
+        self._most_ms: int | None = None  # time may run this far by itself
 
     @property
     def clock_ms(self) -> int:
@@ -137,36 +139,38 @@ class SimServer:
         length_ms = self.replay.interval_ms
         for i in range(1, self.updates + 1):
             share = i / (self.updates + 1)
-            if pace and not await self._wait(length_ms / (self.updates + 1)):
+            at = self.minute + int(share * length_ms)
+            if at < self.clock_ms:
+                continue  # time was set to within the bar
+            if pace and not await self._wait(at):
                 return
-            self.venue.desk.advance(self.minute + int(share * length_ms))
+            self.venue.desk.advance(at)
             await self.hub.push_open(self.minute, share, self.clock_ms)
-        if pace and not await self._wait(length_ms / (self.updates + 1)):
+        if pace and not await self._wait(self.minute + length_ms):
             return
         # The venue's history knows the candle before its stream says so.
         minute, self.minute = self.minute, self.minute + length_ms
         self.venue.desk.advance(self.minute)
         await self.hub.push_closed(minute, self.clock_ms)
 
-    async def _wait(self, replay_ms: float) -> bool:
-        """Let replay time pass at the speed of now; False when the speed was changed meanwhile."""
+    async def _wait(self, at_ms: int) -> bool:
+        """Let time run to a moment at the speed of now; False when it was changed meanwhile."""
         if not isinstance(self.speed, float | int):
             return True
-        left_s = replay_ms / 1000.0 / self.speed
-        begin = self.clock_ms
-        self._running = (self._clock.monotonic_s(), begin, begin + max(0, int(replay_ms) - 1))
+        if self._anchor is None:
+            self._anchor = (self._clock.monotonic_s(), self.clock_ms)
+        since_s, begin = self._anchor
+        deadline_s = since_s + (at_ms - begin) / 1000.0 / self.speed
+        self._most_ms = at_ms - 1
         try:
-            while left_s > 0.0:
-                beat_s = min(left_s, _BEAT_S)
-                if not await self._beat(beat_s):
+            while (left_s := deadline_s - self._clock.monotonic_s()) > 0.0:
+                if not await self._beat(min(left_s, _BEAT_S)):
                     return False
-                left_s -= beat_s
-                if left_s > 0.0:
-                    self.catch_up()
-                    await self.hub.push_feeds()
+                self.catch_up()
+                await self.hub.push_feeds()
             return True
         finally:
-            self._running = None
+            self._most_ms = None
 
     async def _beat(self, beat_s: float) -> bool:
         sleep = asyncio.ensure_future(self._clock.sleep(beat_s))
@@ -178,11 +182,12 @@ class SimServer:
 
     def catch_up(self) -> None:
         """Move the venue's time to where the speed of now has brought it."""
-        if self._running is None or not isinstance(self.speed, float | int):
+        if self._anchor is None or self._most_ms is None:
             return
-        since_s, begin, most = self._running
-        passed_ms = (self._clock.monotonic_s() - since_s) * 1000.0 * self.speed
-        self.venue.desk.advance(min(most, begin + int(passed_ms)))
+        since_s, begin = self._anchor
+        speed = self.speed if isinstance(self.speed, float | int) else 0.0
+        passed_ms = (self._clock.monotonic_s() - since_s) * 1000.0 * speed
+        self.venue.desk.advance(min(self._most_ms, begin + int(passed_ms)))
 
     async def _run(self) -> None:
         while True:
@@ -202,6 +207,7 @@ class SimServer:
     def set_speed(self, speed: Speed) -> None:
         """Change the speed at once."""
         self.speed = speed
+        self._anchor = None
         self._speed_changed.set()
 
     def change_speed(self, text: str | float) -> None:
