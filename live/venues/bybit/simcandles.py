@@ -67,7 +67,7 @@ def candle_at(replay: Replay, symbol: str, code: str, at_ms: int, clock_ms: int)
 def candles(
     replay: Replay, symbol: str, code: str, start: int, end: int, limit: int, clock_ms: int
 ) -> list[Candle]:
-    """Return the newest `limit` candles that open in [start, end], oldest first, open one included."""
+    """Return the newest `limit` candles that open in [start, end], oldest first, open one too."""
     end = min(end, clock_ms)
     if end < start:
         return []

@@ -70,7 +70,6 @@ class Door:
         self.desk = desk
         self.limits = limits
         self.requests = 0
-        self.crashes: list[str] = []  # faults of our own; must stay empty
 
     # ------------------------------------------------------------------ faults
 
@@ -133,7 +132,9 @@ class Door:
         try:
             reply = self._answer(request, wall_ms, lag_ms)
         except Exception as error:  # noqa: BLE001 - the server never falls; a test reads the list
-            self.crashes.append(f"{request.method} {request.path}: {type(error).__name__}: {error}")
+            self.desk.crashes.append(
+                f"{request.method} {request.path}: {type(error).__name__}: {error}"
+            )
             reply = self._refuse(10016, _WORDS[10016])
         return self._after(request, reply)
 
