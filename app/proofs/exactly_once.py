@@ -53,12 +53,13 @@ from live.venues.trading import (
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
 MINUTES = 12
-FAULTY_S = 70.0
+FAULTY_S = 40.0
 QUIET_S = 330.0  # at most; a run ends as soon as everything is settled and read once more
 JOBS = 4
 _MINUTE_MS = 60_000
-_LOOK_S = 0.5
-_FRESH_S = 20  # an order older than this is not sent (again)
+_LOOK_S = 1.0
+_TICK_S = 0.75  # the market moves so often
+_FRESH_S = (3, 6, 20)  # an order older than this is not sent (again)
 
 
 @dataclass(slots=True)
@@ -170,7 +171,7 @@ def draw_menu(rng: np.random.Generator) -> list[Fault]:
     faults = []
     for index in sorted(int(i) for i in chosen):
         kind, count, probability, needs = MENU[index]
-        at = simloop.START_MS + int(rng.integers(0, 30_000))
+        at = simloop.START_MS + int(rng.integers(0, 20_000))
         faults.append(
             Fault(
                 kind=kind,  # pyrefly: ignore[bad-argument-type]
@@ -238,13 +239,13 @@ class User:
     async def work(self, job: Job) -> None:
         """Place an order, perhaps change it, perhaps cancel it."""
         run, rng = self.run, self.run.rng
-        await run.clock.sleep(float(rng.uniform(2.0, 45.0)))
+        await run.clock.sleep(float(rng.uniform(0.5, 25.0)))
         order = self._order(job)
         job.settled = await run.parts.place(
             self.venue,
             order,
             run.clock,
-            expires_ms=run.clock.now_ms() + 1000 * _FRESH_S,
+            expires_ms=run.clock.now_ms() + 1000 * int(rng.choice(_FRESH_S)),
             heard=self.feed.view.by_link,
         )
         if isinstance(job.settled, Placed) and order.price is not None:
@@ -317,7 +318,7 @@ class Run:
 
     async def _time(self) -> None:
         while True:
-            await self.clock.sleep(0.25)
+            await self.clock.sleep(_TICK_S)
             self.venue.desk.advance(self.clock.now_ms())
 
     async def run(self) -> SeedResult:
@@ -336,8 +337,8 @@ class Run:
         self.result.virtual_s = self.clock.monotonic_s()
         for user in self.users:
             self._judge(user)
-        if self.venue.door.crashes:
-            self.result.violations.append(("venue", self.venue.door.crashes[0]))
+        if self.venue.desk.crashes:
+            self.result.violations.append(("venue", self.venue.desk.crashes[0]))
         for task in tasks:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 self.result.violations.append(("client", repr(task.exception())))

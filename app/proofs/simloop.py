@@ -61,8 +61,9 @@ class SimLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         if len(self._ready) > 1:
             waiting = list(self._ready)
+            self._dice.shuffle(waiting)
             self._ready.clear()
-            self._ready.extend(waiting[i] for i in self._dice.permutation(len(waiting)))
+            self._ready.extend(waiting)
         super()._run_once()  # pyrefly: ignore[missing-attribute]
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
