@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install -q --python $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types check test test-all laws cover bench golden notebooks docs run image lock fresh clean
+.PHONY: help setup fmt lint types check test test-all laws cover bench exactly-once ledger golden notebooks docs run image lock fresh clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,15 @@ bench: setup ## Speed, each figure beside its reference
 	$(BIN)/zion bench detect
 	$(BIN)/zion bench lake
 	$(BIN)/zion bench live
+
+SEEDS ?= 20000
+FILLS ?= 1000000
+
+exactly-once: setup ## SEEDS seeded runs of the client against the simulator; planted bugs found
+	$(BIN)/zion prove exactly-once --seeds $(SEEDS) $(ARGS)
+
+ledger: setup ## FILLS executions booked twice: wallet and profit equal to the last digit
+	$(BIN)/zion prove ledger --fills $(FILLS) $(ARGS)
 
 golden: setup ## Write the golden files anew (look at the difference before committing)
 	$(BIN)/python -m tests.golden.rewrite
