@@ -1,0 +1,158 @@
+"""The scheduler's laws: never over a limit, urgent first, fair, nothing stuck."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from live.venues.bybit.schedule import SHARE, Scheduler, Ticket, Window
+from live.venues.trading import Priority
+
+pytestmark = pytest.mark.laws
+
+ENDPOINTS = ("/v5/order/create", "/v5/order/realtime", "/v5/account/fee-rate")
+
+tickets = st.tuples(
+    st.integers(0, 3).map(lambda n: f"u{n}"),
+    st.sampled_from(ENDPOINTS),
+    st.sampled_from(list(Priority)),
+    st.booleans(),
+)
+steps = st.lists(
+    st.tuples(st.lists(tickets, max_size=12), st.floats(0.0, 1.5), st.integers(0, 6)), max_size=25
+)
+
+
+def within(moments: list[float], length_s: float) -> int:
+    """The most of these moments that fall into any half-open window."""
+    worst = 0
+    for i, first in enumerate(moments):
+        worst = max(worst, sum(1 for m in moments[i:] if m < first + length_s - 1e-9))
+    return worst
+
+
+@given(steps)
+def test_no_window_is_ever_overrun_and_everything_is_served(script):
+    scheduler = Scheduler(ip_requests=20, ip_window_s=5.0, in_flight_max=6)
+    now_s = 0.0
+    granted: list[Ticket] = []
+    flying: list[Ticket] = []
+    submitted = 0
+
+    def pump() -> None:
+        for ticket in scheduler.grant(now_s):
+            assert ticket.granted_s == now_s
+            granted.append(ticket)
+            flying.append(ticket)
+
+    for wanted, pause_s, releases in script:
+        for user, endpoint, priority, by_http in wanted:
+            scheduler.submit(Ticket(user, endpoint, priority, by_http))
+            submitted += 1
+        pump()
+        assert sum(t.by_http for t in flying) <= 6
+        assert not scheduler.grant(now_s)  # all that may go has gone
+        for _ in range(min(releases, len(flying))):
+            scheduler.release(flying.pop(0))
+        now_s += pause_s
+    for _ in range(10_000):
+        if not scheduler.waiting:
+            break
+        while flying:
+            scheduler.release(flying.pop())
+        pump()
+        wake_s = scheduler.wake_s(now_s)
+        if wake_s is not None:
+            now_s = max(wake_s, now_s + 1e-6)
+    assert scheduler.waiting == 0
+    assert len(granted) == len({id(t) for t in granted}) == submitted
+    http = [t.granted_s for t in granted if t.by_http]
+    assert within(http, 5.0) <= 20
+    for user in {t.user for t in granted}:
+        for endpoint in ENDPOINTS:
+            mine = [t.granted_s for t in granted if (t.user, t.endpoint) == (user, endpoint)]
+            assert within(mine, 1.0) <= scheduler.window(user, endpoint).limit
+
+
+def test_urgent_ones_go_first_and_find_room_that_others_leave():
+    scheduler = Scheduler(ip_requests=10, in_flight_max=100)
+    for n in range(20):
+        scheduler.submit(Ticket(f"u{n}", "/v5/order/realtime", Priority.POLL))
+    polls = scheduler.grant(0.0)
+    assert len(polls) == int(10 * SHARE[Priority.POLL])
+    for priority in (Priority.ENTRY, Priority.PROTECT, Priority.RECONCILE):
+        for n in range(20):
+            scheduler.submit(Ticket(f"u{n}", "/v5/order/create", priority))
+    then = scheduler.grant(0.0)
+    assert [t.priority for t in then] == [Priority.PROTECT] * (10 - len(polls))
+
+
+def test_users_take_turns():
+    scheduler = Scheduler(ip_requests=400, in_flight_max=40)
+    for n in range(30):
+        scheduler.submit(Ticket("greedy", f"/v5/e{n % 6}", Priority.ENTRY))
+    for user in ("b", "c", "d"):
+        for n in range(4):
+            scheduler.submit(Ticket(user, f"/v5/e{n}", Priority.ENTRY))
+    order = [t.user for t in scheduler.grant(0.0)]
+    assert order[:16] == ["greedy", "b", "c", "d"] * 4
+
+
+def test_one_busy_endpoint_does_not_hold_back_the_users_others():
+    scheduler = Scheduler()
+    scheduler.block("u", "/v5/order/create", 5.0)
+    scheduler.submit(Ticket("u", "/v5/order/create", Priority.PROTECT))
+    assert scheduler.grant(0.0) == []
+    scheduler.submit(Ticket("u", "/v5/order/cancel", Priority.PROTECT))
+    assert [t.endpoint for t in scheduler.grant(0.0)] == ["/v5/order/cancel"]
+    assert scheduler.wake_s(0.0) == 5.0
+    assert [t.endpoint for t in scheduler.grant(5.0)] == ["/v5/order/create"]
+
+
+def test_order_frames_pass_a_full_address():
+    scheduler = Scheduler(ip_requests=1)
+    scheduler.submit(Ticket("a", "/v5/order/create", Priority.PROTECT))
+    scheduler.submit(Ticket("b", "/v5/order/create", Priority.PROTECT))
+    assert len(scheduler.grant(0.0)) == 1
+    scheduler.submit(Ticket("c", "/v5/order/create", Priority.ENTRY, by_http=False))
+    assert [t.user for t in scheduler.grant(0.0)] == ["c"]
+
+
+def test_a_cancelled_ticket_is_never_granted_and_gives_its_place_back():
+    scheduler = Scheduler(in_flight_max=1)
+    first, second, third = (Ticket(u, "/v5/order/realtime", Priority.PROTECT) for u in "abc")
+    for ticket in (first, second, third):
+        scheduler.submit(ticket)
+    assert scheduler.grant(0.0) == [first]
+    scheduler.cancel(second)
+    scheduler.cancel(first)
+    assert scheduler.in_flight == 0
+    assert scheduler.grant(0.0) == [third]
+    assert scheduler.waiting == 0
+
+
+def test_a_ban_empties_the_queue_of_http_only():
+    scheduler = Scheduler(in_flight_max=1)
+    http = [Ticket(u, "/v5/order/realtime", Priority.POLL) for u in "abc"]
+    for ticket in http:
+        scheduler.submit(ticket)
+    frame = Ticket("a", "/v5/order/create", Priority.ENTRY, by_http=False)
+    scheduler.block("a", "/v5/order/create", 1.0)
+    scheduler.submit(frame)
+    assert scheduler.grant(0.0) == [http[0]]
+    assert scheduler.drain() == http[1:]
+    assert scheduler.waiting == 1
+    assert scheduler.grant(1.0) == [frame]
+
+
+def test_a_header_teaches_the_limit():
+    scheduler = Scheduler()
+    scheduler.learn("vip", "/v5/order/create", 60)
+    assert scheduler.window("vip", "/v5/order/create").limit == 48
+    assert scheduler.window("other", "/v5/order/create").limit == 8
+
+
+def test_a_window_frees_at_the_very_moment_it_names():
+    window = Window(1, 0.1)
+    window.take(0.2)
+    free_s = window.free_at_s(0.2)
+    assert window.free_at_s(free_s) == free_s
