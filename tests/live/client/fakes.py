@@ -1,4 +1,4 @@
-"""A venue made of scripts: replies by request, frames by socket, and a clock that runs by itself."""
+"""A venue made of scripts: replies by request, frames by socket, a clock that runs by itself."""
 
 import asyncio
 import json
