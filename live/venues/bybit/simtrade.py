@@ -39,7 +39,9 @@ class TradeSession(Session):
         if isinstance(request, wire.BadRequest):
             self._reply(None, request.code, request.message)
         elif request.op == "ping":
-            pong = wire.encode_trade_pong(self.wall_ms, conn_id=self.conn_id, req_id=request.req_id)
+            pong = wire.encode_trade_pong(
+                self.wall_ms, conn_id=self.conn_id, req_id=request.req_id
+            )
             self.send(pong, pong=True)
         elif request.op == "auth":
             self._auth(request)
@@ -154,7 +156,9 @@ class TradeSession(Session):
             return
         self._carry_out(request, path, now, delay_ms)
 
-    def _carry_out(self, request: wire.TradeRequest, path: str, now_ms: int, delay_ms: int) -> None:
+    def _carry_out(
+        self, request: wire.TradeRequest, path: str, now_ms: int, delay_ms: int
+    ) -> None:
         caller = self.caller
         if caller is None:
             return

@@ -30,47 +30,62 @@ def within(moments: list[float], length_s: float) -> int:
     return worst
 
 
+class Run:
+    """A scheduler, its clock, and all that it granted."""
+
+    def __init__(self) -> None:
+        self.scheduler = Scheduler(ip_requests=20, ip_window_s=5.0, in_flight_max=6)
+        self.now_s = 0.0
+        self.submitted = 0
+        self.granted: list[Ticket] = []
+        self.flying: list[Ticket] = []
+
+    def submit(self, wanted: list[tuple]) -> None:
+        for user, endpoint, priority, by_http in wanted:
+            self.scheduler.submit(Ticket(user, endpoint, priority, by_http))
+            self.submitted += 1
+
+    def pump(self) -> None:
+        new = self.scheduler.grant(self.now_s)
+        assert all(ticket.granted_s == self.now_s for ticket in new)
+        self.granted += new
+        self.flying += new
+        assert sum(t.by_http for t in self.flying) <= 6
+        assert not self.scheduler.grant(self.now_s)  # all that may go has gone
+
+    def release(self, count: int) -> None:
+        for ticket in self.flying[:count]:
+            self.scheduler.release(ticket)
+        del self.flying[:count]
+
+    def finish(self) -> None:
+        for _ in range(10_000):
+            if not self.scheduler.waiting:
+                return
+            self.release(len(self.flying))
+            self.pump()
+            wake_s = self.scheduler.wake_s(self.now_s)
+            if wake_s is not None:
+                self.now_s = max(wake_s, self.now_s + 1e-6)
+        raise AssertionError("some wait for ever")
+
+
 @given(steps)
 def test_no_window_is_ever_overrun_and_everything_is_served(script):
-    scheduler = Scheduler(ip_requests=20, ip_window_s=5.0, in_flight_max=6)
-    now_s = 0.0
-    granted: list[Ticket] = []
-    flying: list[Ticket] = []
-    submitted = 0
-
-    def pump() -> None:
-        for ticket in scheduler.grant(now_s):
-            assert ticket.granted_s == now_s
-            granted.append(ticket)
-            flying.append(ticket)
-
+    run = Run()
     for wanted, pause_s, releases in script:
-        for user, endpoint, priority, by_http in wanted:
-            scheduler.submit(Ticket(user, endpoint, priority, by_http))
-            submitted += 1
-        pump()
-        assert sum(t.by_http for t in flying) <= 6
-        assert not scheduler.grant(now_s)  # all that may go has gone
-        for _ in range(min(releases, len(flying))):
-            scheduler.release(flying.pop(0))
-        now_s += pause_s
-    for _ in range(10_000):
-        if not scheduler.waiting:
-            break
-        while flying:
-            scheduler.release(flying.pop())
-        pump()
-        wake_s = scheduler.wake_s(now_s)
-        if wake_s is not None:
-            now_s = max(wake_s, now_s + 1e-6)
-    assert scheduler.waiting == 0
-    assert len(granted) == len({id(t) for t in granted}) == submitted
-    http = [t.granted_s for t in granted if t.by_http]
-    assert within(http, 5.0) <= 20
+        run.submit(wanted)
+        run.pump()
+        run.release(releases)
+        run.now_s += pause_s
+    run.finish()
+    granted = run.granted
+    assert len(granted) == len({id(t) for t in granted}) == run.submitted
+    assert within([t.granted_s for t in granted if t.by_http], 5.0) <= 20
     for user in {t.user for t in granted}:
         for endpoint in ENDPOINTS:
             mine = [t.granted_s for t in granted if (t.user, t.endpoint) == (user, endpoint)]
-            assert within(mine, 1.0) <= scheduler.window(user, endpoint).limit
+            assert within(mine, 1.0) <= run.scheduler.window(user, endpoint).limit
 
 
 def test_urgent_ones_go_first_and_find_room_that_others_leave():
