@@ -325,7 +325,8 @@ _scalars = (
     | st.decimals(allow_nan=True)
     | st.sampled_from(
         ["", "0", "0.00", "UNKNOWN", "1e-05", "1e999999999", "1_0", "NaN", "Infinity", "-0",
-         "\u0661", "9" * 200, "1" + "0" * 70, " 1 ", "linear", "BTCUSDT", "Buy", "Limit", True, 2**63, 2**400]
+         "\u0661", "9" * 200, "1" + "0" * 70, " 1 ", "linear",
+         "BTCUSDT", "Buy", "Limit", True, 2**63, 2**400]
     )
 )  # fmt: skip
 anything = st.recursive(

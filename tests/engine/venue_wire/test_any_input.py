@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.venue import wire
 from engine.venue.wire import params
+from engine.venue.wire.catalogue import examine
 from tests.engine.venue_wire import gen
 
 pytestmark = pytest.mark.laws
@@ -126,7 +127,7 @@ def test_a_good_request_passes_every_door(name) -> None:
 
 FRAMES = [
     wire.decode_stream, wire.decode_public, wire.decode_private, wire.decode_request,
-    wire.decode_trade_reply, wire.read_reply, wire.read_json,
+    wire.decode_trade_reply, wire.read_reply, wire.read_json, examine,
 ]  # fmt: skip
 SEEDS = [
     b'{"topic":"order","id":"1","creationTime":1,"data":[{"orderId":"1"}]}',
@@ -137,6 +138,10 @@ SEEDS = [
     b'{"success":true,"ret_msg":"","op":"auth","conn_id":"x","req_id":5}',
     b'{"reqId":"a","retCode":0,"op":"order.create-batch","data":{"list":[{}]},"header":{}}',
     b'{"reqId":"a","header":{"X-BAPI-TIMESTAMP":"1"},"op":"order.create","args":[{}]}',
+    b'{"method":"POST","path":"/v5/order/create","body":{"category":"linear"}}',
+    b'{"method":"GET","path":"/v5/market/kline","query":{"category":"linear"}}',
+    b'{"retCode":0,"result":{"list":[["1","2","3","4","5"]],"category":"linear"}}',
+    b'{"retCode":0,"result":{"list":[{"orderId":"1","orderStatus":"New"}]}}',
     b'{"retCode":0,"retMsg":"OK","result":{"list":[]},"retExtInfo":{},"time":1}',
 ]
 
