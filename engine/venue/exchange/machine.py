@@ -203,8 +203,7 @@ class Exchange:
         if market is None:
             world.out.append(_unknown_symbol(command))
             return
-        market.price = command
-        market.eaten[Side.BUY] = market.eaten[Side.SELL] = checks.ZERO
+        market.move(command)
         if market.waits():
             matching.fill_passed(world, market, command.last)
             triggers.check(world, market)

@@ -98,7 +98,8 @@ def take(world: World, market: Market, account: Account, order: Order) -> None:
     for price, qty in fills:
         positions.apply_fill(world, market, account, order, qty, price, is_maker=False)
     filled = sum((qty for _, qty in fills), ZERO)
-    market.eaten[order.side] += filled
+    if fills:
+        market.ladder(world.book, order.side).eat(filled)
     if filled == leaves:
         life.end(world, market, account, order, OrderStatus.FILLED)
     elif order.time_in_force is TimeInForce.IOC:
