@@ -194,6 +194,8 @@ class Exchange:
                 act(world, market, account, command)
                 if market.price is not None:
                     triggers.check(world, market)
+                    if world.touched:
+                        liquidation.check_account(world, market, account)
 
         return handle
 
@@ -217,6 +219,8 @@ class Exchange:
             return
         matching.fill_from_prints(world, market, command)
         triggers.check(world, market)
+        if world.touched:
+            liquidation.check(world, market)
 
     def _funding(self, command: commands.Funding) -> None:
         world = self._world

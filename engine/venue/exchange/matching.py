@@ -117,7 +117,7 @@ def _offer(
     world: World, market: Market, order: Order, limit: Decimal, leaves: Decimal
 ) -> tuple[list[Fill], RejectReason | None]:
     """Return what an order gets at once, and why the engine kills it, if it does."""
-    if order.time_in_force is TimeInForce.POST_ONLY:
+    if order.time_in_force in (TimeInForce.POST_ONLY, TimeInForce.RPI):
         takes = would_take(world, market, order.side, limit)
         return [], RejectReason.POST_ONLY if takes else None
     fills = plan(world, market, order.side, leaves, limit)
