@@ -3,9 +3,11 @@
 The venue orders nothing between its topics, sends messages twice, late and permuted, and no topic
 begins with a snapshot. So every kind of report is merged by a rule that is commutative,
 associative and idempotent: the view is a function of the set of reports seen, not of their
-sequence. (Only where two reports tell of the same millisecond and nothing else in them tells which
-is the later does the one that came last win; the next snapshot settles it.) What a snapshot adds is absence: a position it does not list is flat, an open order it
-does not list has ended, unless something newer arrived meanwhile.
+sequence. (Only where two reports tell of the same millisecond, and nothing else in them tells
+which is the later, does the one that came last win; the next snapshot settles it.)
+
+What a snapshot adds is absence: a position it does not list is flat, an open order it does not
+list has ended, unless something newer arrived meanwhile.
 """
 
 from collections.abc import Iterable

@@ -125,6 +125,7 @@ class Keeper:
         self.frames = 0
         self.too_long = 0
         self.fatal = ""  # why nothing is tried any more
+        self.crashes: list[str] = []  # errors of our own; the connection is made anew after each
         self._url = url
         self._duty = duty
         self._connect = connect
@@ -211,7 +212,9 @@ class Keeper:
             if isinstance(error, Dead | SocketClosed):
                 return str(error) or type(error).__name__
             if error is not None:
-                raise error
+                # A bug must not leave a user without a stream: it is told as what it does, an end.
+                self.crashes.append(f"{type(error).__name__}: {error}"[:500])
+                return self.crashes[-1]
         return "closed"
 
     async def _open(self, link: Link) -> None:
