@@ -85,7 +85,7 @@ def fire(world: World, market: Market, account: Account, order: Order) -> None:
     if order.order_type is OrderType.MARKET:
         order.price = matching.slippage_limit(world, market, order)
     elif order.price is not None:
-        order.price = matching.into_band(market.instrument, market.quote, order.side, order.price)
+        order.price = matching.into_band(market, order.side, order.price)
     if not _affordable(world, market, account, order):
         life.cancel(world, market, account, order, CancelType.INSUFFICIENT)
         return
