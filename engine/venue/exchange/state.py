@@ -189,6 +189,11 @@ class World:
         self.counter += 1
         return make_id(self.seed, self.counter)
 
+    def new_row_id(self, uid: int, symbol: str) -> str:
+        """Return the next id of a log row, in the venue's shape."""
+        self.counter += 1
+        return f"{uid}_{symbol or 'USDT'}_{self.counter}"
+
     def emit_order(self, account: Account, order: Order) -> None:
         """Say that an order is new or another."""
         order.updated_time = self.now_ms

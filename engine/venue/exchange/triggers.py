@@ -17,8 +17,12 @@ from engine.venue.words import (
 
 def check(world: World, market: Market) -> None:
     """Fire everything the present prices have reached, until nothing more fires."""
-    if not (market.trailing or any(watch.entries for watch in market.watches)):
-        return
+    for watch in market.watches:
+        if watch.entries:
+            break
+    else:
+        if not market.trailing:
+            return
     quote = market.quote
     prices = {TriggerBy.LAST: quote.last, TriggerBy.MARK: quote.mark, TriggerBy.INDEX: quote.index}
     fired = True
