@@ -162,7 +162,12 @@ def test_every_signed_path_answers_the_hopeless_without_falling() -> None:
         reply = v.raw("POST", path, "{")
         assert read(reply)["retCode"] == 10001
     for path in sorted(GETS):
-        for query in ("category=%ff&limit=%00", "symbol=" + "A" * 3000, "limit=1e9&cursor=%2C", "&"):
+        for query in (
+            "category=%ff&limit=%00",
+            "symbol=" + "A" * 3000,
+            "limit=1e9&cursor=%2C",
+            "&",
+        ):
             reply = v.raw("GET", path, query)
             assert reply.status == 200, (path, query)
     for gone in ("switch-isolated", "set-risk-limit", "set-tpsl-mode"):
