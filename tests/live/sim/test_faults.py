@@ -62,7 +62,7 @@ def test_a_request_is_struck_once(fault: Fault, taken: int, status, code) -> Non
     if code is not None:
         assert json.loads(reply.body)["retCode"] == code
     elif status == 200:
-        with pytest.raises(ValueError, match="Expecting|Unterminated|delimiter"):
+        with pytest.raises(ValueError, match=r"Expecting|Unterminated|delimiter"):
             json.loads(reply.body)
     if fault.kind in ("slow", "late_reply"):
         assert v.wall_ms == begin + fault.ms
