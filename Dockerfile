@@ -16,13 +16,17 @@ RUN uv pip install --no-cache --python /opt/venv/bin/python --no-build-isolation
 
 FROM python:3.13-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    NUMBA_CACHE_DIR=/opt/numba ZION_HOME=/var/lib/zion ZION_HOST=0.0.0.0 PORT=8000
+    NUMBA_CACHE_DIR=/opt/numba NUMBA_CPU_NAME=generic ZION_HOME=/var/lib/zion ZION_HOST=0.0.0.0 PORT=8000
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin zion \
     && install -d -o zion -g zion /opt/numba /var/lib/zion /srv/zion
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /srv/zion
 USER 10001
-# Every kernel is compiled here, once: a running service never compiles.
-RUN ["python", "-m", "engine.warm"]
+# Every kernel is compiled here, once, the live window's too: a running service never compiles.
+# numba's cache is good for one CPU name only, and the service may run on another machine than the
+# build: hence generic, above (same bytes, same speed).
+RUN python -m engine.warm \
+    && python -c "import numpy as np; from live.market.frames import Frames; window = Frames(1, 1); \
+window.load(0, np.zeros(1, np.int64), np.ones((6, 1))); window.falls(np.zeros(1, np.int64), 0, 1, 1)"
 EXPOSE 8000
 CMD ["python", "-m", "app.api.serve"]
