@@ -15,19 +15,19 @@ from data.synth import VENUE as MADE_UP
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError, UsageError
 from engine.kernels._jit import source_hash
-from engine.kernels.paths import ORDER
 from engine.messages import EventKind
 from engine.pipeline.market import MarketSeries, market_history
 from engine.pipeline.p8_management import Intrabar, PlanParams, path_rules, plan_params
 from engine.pipeline.phase import EVENT, new_contexts
 from engine.pipeline.profile import Known, Profile
 from engine.pipeline.scan import scan_history
-from engine.venue.funding import NO_FUNDING, covers
+from engine.venue.funding import covers
+from engine.warm import BACKTEST, warm
 from research import frames
-from research.account import AccountRun, Signal, run_account, signals_of, walk, would_have_made
+from research.account import AccountRun, Signal, run_account, signals_of, would_have_made
 from research.curve import equity_curve
 from research.figures import all_metrics
-from research.history import DAY_MS, NO_FINE, History
+from research.history import DAY_MS, History
 from research.null import Null, random_entries
 from research.result import BacktestResult, Timing
 from research.runs import (
@@ -85,18 +85,10 @@ def _detect(loaded: Loaded, profile: Profile, market: MarketSeries, step: int) -
     return found
 
 
-def _warm(ask: _Ask) -> None:
+def _warm() -> None:
     """Compile, or load from the cache, before anything is timed."""
-    ts = 900_000 * np.arange(4, dtype=np.int64)
-    one = np.ones(4)
-    bars = Bars.from_arrays(ts, one, one, one, one, one)
-    market = market_history({"X": bars}, ask.profile.market, 900_000)
-    scan_history(
-        new_contexts(1), ask.profile.params, bars, symbol_id=0, interval_ms=900_000, market=market
-    )
-    history = History("X", 0, 900_000, bars, NO_FUNDING, NO_FINE, 0.1, 0)
-    rules = path_rules(ask.plan, ask.settings.fees, ask.settings.margin)
-    walk(history, np.zeros(1, ORDER), rules)
+    for _ in warm(BACKTEST):
+        pass
 
 
 def _times(start_ms: int | None, end_ms: int | None) -> None:
@@ -161,7 +153,7 @@ def backtest(
     # before the work, not after it
     folder = make_folder(runs, run_name) if runs is not None and run_name else None
     watch = _Watch(progress or (lambda _name, _seconds, _note: None))
-    watch.stage("warm", lambda: _warm(ask))
+    watch.stage("warm", _warm)
     loaded = watch.stage("load", lambda: _load(ask, end_ms), lambda x: _load_note(x, ask.step))
     n_bars = sum(map(len, loaded.raw.values()))
     market = watch.stage(

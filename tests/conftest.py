@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, settings
 
 _SLOW_OK = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("quick", deadline=None, max_examples=50, suppress_health_check=_SLOW_OK)
-settings.register_profile("uncompiled", deadline=None, max_examples=2, suppress_health_check=_SLOW_OK)
+settings.register_profile(
+    "uncompiled", deadline=None, max_examples=2, suppress_health_check=_SLOW_OK
+)
 settings.register_profile("deep", deadline=None, max_examples=400, suppress_health_check=_SLOW_OK)
 settings.load_profile(os.environ.get("ZION_HYPOTHESIS_PROFILE", "quick"))
 
