@@ -1,0 +1,1 @@
+"""Bybit (linear USDT perpetuals) as a pure machine: commands and facts in, events out."""
