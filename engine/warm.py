@@ -37,12 +37,16 @@ def _history() -> None:
 
 def _newest() -> None:
     bars = _bars(1)
-    columns = (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume)
     scan_newest(
         new_contexts(1),
         DetectorParams(),
         np.zeros(1, np.int64),
-        *(column.copy() for column in columns),
+        bars.ts.copy(),
+        bars.open.copy(),
+        bars.high.copy(),
+        bars.low.copy(),
+        bars.close.copy(),
+        bars.volume.copy(),
         (0.0, 0.0),
         interval_ms=_STEP_MS,
         out=np.zeros(EVENTS_PER_BAR, EVENT),

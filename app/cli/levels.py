@@ -11,6 +11,7 @@ from engine.errors import UsageError
 
 if TYPE_CHECKING:  # research is imported when the command runs: `zion --help` stays instant
     from app.cli.out import Out
+    from data.readable import Skip
     from engine.bars import Bars
     from engine.pipeline.profile import Profile
     from research.cluster import Estimate
@@ -51,9 +52,9 @@ def levels(
     and walks whose truth is known. Every figure has its 95 % interval.
     """
     from app.cli.lake import lake_folder
-    from app.cli.out import Out, number, utc
+    from app.cli.out import Out, number
     from data.profiles import load_profile
-    from research.levels import BARS_MIN, sample_of, specificity
+    from research.levels import sample_of, specificity
     from research.levels_planted import planted_truth, specs
 
     _in_range(surrogates=(surrogates, 0, 10_000), planted=(planted, 0, 100_000))
@@ -67,12 +68,13 @@ def levels(
     screen.title(
         f"zion levels · {', '.join(p.id for p in profiles)} · {venue or lake} · seed {seed}\n"
     )
-    sample, found, truth = None, [], []
+    sample, found, truth, skips = None, [], [], []
     if surrogates:
         with screen.stage("load") as stage:
-            name, histories = _read(lake, venue, interval, symbols)
+            name, histories, skips = _read(lake, venue, interval, symbols)
             sample = sample_of(histories, interval, split_ms=split_ms)
             stage.note = f"{number(sample.bars)} bars, {sample.symbols} coins, {name}"
+        screen.skipped(skips)
         parts = (surrogates + 1) * len(sample.stretches)
         with screen.stage("surrogates") as stage, screen.progress("surrogates", parts) as advance:
             found = specificity(
@@ -87,12 +89,11 @@ def levels(
                 profiles, planted=planted, seed=seed, threads=threads, advance=advance
             )
             stage.note = f"{number(sum(s.count for s in specs(planted)))} paths"
-    screen.document(_document(sample, found, truth, surrogates, planted, block, seed))
+    screen.document(
+        _document(sample, found, truth, surrogates, planted, block, seed) | {"skipped": skips}
+    )
     if sample is not None:
-        day = utc(sample.split_ms)[:10]
-        first, last = utc(sample.first_ms)[:10], utc(sample.last_ms)[:10]
-        screen.say(f"\n  {first} → {last}, halves meet at {day}")
-        screen.say(f"  left out: {number(sample.bars_short)} bars in stretches under {BARS_MIN}")
+        _show_sample(screen, sample)
         _show_found(screen, found, profiles)
     if truth:
         _show_truth(screen, truth)
@@ -117,14 +118,16 @@ def _instant(day: str | None) -> int | None:
 
 def _read(
     lake: Path, venue: str | None, interval: str, symbols: str
-) -> tuple[str, list[tuple[str, "Bars"]]]:
+) -> tuple[str, list[tuple[str, "Bars"]], list["Skip"]]:
     from data.catalog import Lake
     from data.db import select_symbols
+    from data.readable import read_series
 
     store = Lake(lake)
     name = store.resolve_venue(venue)
     wanted = select_symbols(store, name, interval, symbols)
-    return name, [(symbol, store.read(name, interval, symbol)) for symbol in wanted]
+    bars, skips = read_series(store, name, interval, wanted)
+    return name, list(bars.items()), skips
 
 
 def _document(
@@ -162,6 +165,16 @@ def _columns(screen: "Out", head: list[str], rows: list[tuple[str, list[str]]]) 
         screen.table(
             ["", *head[at : at + 2]], [[name, *cells[at : at + 2]] for name, cells in rows]
         )
+
+
+def _show_sample(screen: "Out", sample: "Sample") -> None:
+    from app.cli.out import number, utc
+    from research.levels import BARS_MIN
+
+    day = utc(sample.split_ms)[:10]
+    first, last = utc(sample.first_ms)[:10], utc(sample.last_ms)[:10]
+    screen.say(f"\n  {first} → {last}, halves meet at {day}")
+    screen.say(f"  left out: {number(sample.bars_short)} bars in stretches under {BARS_MIN}")
 
 
 def _show_found(screen: "Out", found: list["Specificity"], profiles: list["Profile"]) -> None:

@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from live.venues.bybit.replay import Replay
+    from live.venues.bybit.simserver import SimServer
 
 app = typer.Typer(add_completion=False)
 
@@ -37,6 +38,7 @@ def sim(
     """Run the venue simulator until interrupted."""
     import asyncio
 
+    from app.cli.out import Out
     from engine.errors import DataError, UsageError
     from live.clock import SystemClock
     from live.settings import load_settings
@@ -54,6 +56,7 @@ def sim(
     if names == []:
         raise UsageError(f"--symbols {symbols!r} names no symbol", hint="BTCUSDT,ETHUSDT")
     replay = read_replay(path, interval, venue=venue, symbols=names)
+    Out().skipped(replay.skips)
     begin = _begin(start, replay) if start else replay.default_start()
     server = SimServer(replay, interval, SystemClock(), speed=pace, start_ms=begin, updates=updates)
     if faults is not None:
@@ -64,17 +67,18 @@ def sim(
         except DataError as error:
             raise DataError(f"{faults}: {error.what}", why=error.why, hint=error.hint) from error
         server.add_faults(draw_faults(armed, replay, seed))
-    asyncio.run(_serve(server, port))
+    asyncio.run(_serve(server, port, replay))
 
 
-async def _serve(server, port: int) -> None:
+async def _serve(server: "SimServer", port: int, replay: "Replay") -> None:
     import asyncio
     import contextlib
     import json
     import signal
+    from dataclasses import asdict
 
     addresses = await server.start(port)
-    typer.echo(json.dumps(addresses))
+    typer.echo(json.dumps({**addresses, "skipped": [asdict(s) for s in replay.skips]}))
     over = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
