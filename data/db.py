@@ -13,6 +13,7 @@ from typing import Self
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from data.catalog import Lake
 from data.files import BAR_SCHEMA, FUNDING_SCHEMA, facts
@@ -211,9 +212,9 @@ def _parquet(source: str, more: str = "") -> str:
     return f"read_parquet({source}, {options}{', ' if more else ''}{more})"
 
 
-def _nothing(keys: Sequence[str], schema: object) -> str:
+def _nothing(keys: Sequence[str], schema: pa.Schema) -> str:
     typed = [f"NULL::VARCHAR AS {key}" for key in keys]
-    typed += [f"NULL::{_TYPES[str(f.type)]} AS {f.name}" for f in schema]  # type: ignore[attr-defined]
+    typed += [f"NULL::{_TYPES[str(f.type)]} AS {f.name}" for f in schema]
     return f"SELECT {', '.join(typed)} WHERE false"
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.lake import HELP as LAKE_HELP
 from app.cli.lake import lake_folder
+from app.cli.options import AsciiOption, JsonOption, LakeOption
 from app.cli.out import Out, number, percent, utc
 
 app = typer.Typer(
@@ -16,11 +16,8 @@ app = typer.Typer(
     epilog="Example:  zion data synth --lake var/lake        then  zion data list --lake var/lake",
 )
 
-LakeOption = Annotated[Path | None, typer.Option("--lake", help=LAKE_HELP)]
 VenueOption = Annotated[str | None, typer.Option("--venue", help="Only this venue.")]
 IntervalOption = Annotated[str | None, typer.Option("--interval", help="Only this interval.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-AsciiOption = Annotated[bool, typer.Option("--ascii", help="Plain signs only.")]
 
 
 @app.command("list", epilog="Example:  zion data list --lake var/lake --interval 15m")

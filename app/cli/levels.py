@@ -1,12 +1,11 @@
 """`zion levels`: is a base real? Surrogates, planted truth, intervals."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.lake import HELP as LAKE_HELP
+from app.cli.options import AsciiOption, JsonOption, LakeOption, OneVenueOption, instant_ms
 from engine.errors import UsageError
 
 if TYPE_CHECKING:  # research is imported when the command runs: `zion --help` stays instant
@@ -24,10 +23,8 @@ app = typer.Typer(add_completion=False)
 @app.command(epilog="Example:  zion levels --lake var/lake --interval 15m --profile default,v1")
 def levels(
     *,
-    lake: Annotated[Path | None, typer.Option(help=LAKE_HELP)] = None,
-    venue: Annotated[
-        str | None, typer.Option(help="Venue; may be left out when there is one.")
-    ] = None,
+    lake: LakeOption = None,
+    venue: OneVenueOption = None,
     interval: Annotated[str, typer.Option(help="Length of a bar: 5m, 15m, 1h.")] = "15m",
     symbols: Annotated[str, typer.Option(help="A,B | all | top:N (by turnover).")] = "all",
     profile: Annotated[
@@ -43,8 +40,8 @@ def levels(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of surrogates, planted paths and intervals.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads.")] = 2,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    ascii: Annotated[bool, typer.Option("--ascii", help="Plain signs only.")] = False,  # noqa: A002
+    json: JsonOption = False,
+    ascii: AsciiOption = False,  # noqa: A002 - the flag's name
 ) -> None:
     """Measure whether the base detector sees anything that chance lacks.
 
@@ -61,7 +58,7 @@ def levels(
     _in_range(seed=(seed, 0, 2**31 - 1), threads=(threads, 1, 256))
     if not surrogates and not planted:
         raise UsageError("nothing to measure", hint="--surrogates or --planted above 0")
-    split_ms = _instant(split)
+    split_ms = None if split is None else instant_ms(split, "--split")
     lake = lake_folder(lake)
     profiles = [load_profile(name.strip(), interval) for name in profile.split(",")]
     screen = Out(json=json, ascii=ascii)
@@ -104,16 +101,6 @@ def _in_range(**options: tuple[int, int, int]) -> None:
     for name, (value, low, high) in options.items():
         if not low <= value <= high:
             raise UsageError(f"--{name} {value} is out of range", hint=f"from {low} to {high}")
-
-
-def _instant(day: str | None) -> int | None:
-    if day is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(day)
-    except ValueError:
-        raise UsageError(f"--split {day!r} is no day", hint="as in --split 2025-03-30") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _read(
