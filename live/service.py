@@ -17,7 +17,7 @@ from live.market.collate import Batch, Collator
 from live.market.readmodel import EventLog, ReadModel
 from live.market.recovery import Recovery
 from live.market.repair import RepairOptions
-from live.market.scanner import Scan, Scanner
+from live.market.scanner import Scan, Scanner, warm_scanner
 from live.market.snapshot import write_snapshot
 from live.market.stream import Pump
 from live.market.universe import Rules, Universe, select
@@ -140,6 +140,7 @@ class MarketService:
     async def start(self) -> None:
         """Recover what was known, replay what was missed, follow the stream; returns when live."""
         await self._set_status("starting")
+        await asyncio.to_thread(warm_scanner)  # health answers meanwhile
         self._failed = asyncio.get_running_loop().create_future()
         venue_ms = await self._first_universe()
         await self._recovery.start(self.universe.symbols, venue_ms, self.snapshot_path)
