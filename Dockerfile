@@ -5,14 +5,14 @@ WORKDIR /srv/zion
 COPY requirements-uv.lock requirements.lock ./
 RUN python -m venv /opt/venv \
     && python -m pip install --require-hashes -r requirements-uv.lock \
-    && uv pip install --no-cache --python /opt/venv/bin/python --require-hashes -r requirements.lock
+    && uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY engine engine
 COPY data data
 COPY research research
 COPY live live
 COPY app app
-RUN uv pip install --no-cache --python /opt/venv/bin/python --no-build-isolation --no-deps .
+RUN uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python --no-build-isolation --no-deps .
 
 FROM python:3.13-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
@@ -25,8 +25,6 @@ USER 10001
 # Every kernel is compiled here, once, the live window's too: a running service never compiles.
 # numba's cache is good for one CPU name only, and the service may run on another machine than the
 # build: hence generic, above (same bytes, same speed).
-RUN python -m engine.warm \
-    && python -c "import numpy as np; from live.market.frames import Frames; window = Frames(1, 1); \
-window.load(0, np.zeros(1, np.int64), np.ones((6, 1))); window.falls(np.zeros(1, np.int64), 0, 1, 1)"
+RUN python -m live.market.warm
 EXPOSE 8000
 CMD ["python", "-m", "app.api.serve"]

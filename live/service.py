@@ -165,7 +165,7 @@ class MarketService:
         self._tasks.clear()
         await self._stream.close()
         if self.collator.minute:
-            await self.save()
+            await self._save_or_note()
         await self._rest.close()
         await self._set_status("stopped")
 
@@ -251,10 +251,13 @@ class MarketService:
         while True:
             await self._clock.sleep(self.settings.snapshot_every_s)
             if self.collator.minute != self._saved_minute:
-                try:
-                    await self.save()
-                except OSError as error:
-                    self.note(f"the detector's state could not be saved: {error}")
+                await self._save_or_note()
+
+    async def _save_or_note(self) -> None:
+        try:
+            await self.save()
+        except OSError as error:
+            self.note(f"the detector's state could not be saved: {error}")
 
     async def save(self) -> int:
         """Write the detector's state; returns its bytes."""
