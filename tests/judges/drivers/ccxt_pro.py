@@ -50,12 +50,18 @@ async def pushed(watch, holds, text, *, stir=True):
 
 async def public(ex):
     """Try the public streams."""
+    starts = set()
+
+    def third_candle(rows):
+        starts.update(row[0] for row in rows)
+        return len(starts) == 3
+
     await acheck("load_markets", ex.load_markets())
     tries = {
         "watch_ticker": (lambda: ex.watch_ticker(S), lambda t: t["last"] and t["bid"]),
         "watch_tickers": (lambda: ex.watch_tickers([S]), lambda t: t[S]["last"]),
         "watch_bids_asks": (lambda: ex.watch_bids_asks([S]), lambda t: t[S]["bid"] < t[S]["ask"]),
-        "watch_ohlcv": (lambda: ex.watch_ohlcv(S, "1m"), lambda r: len(r) >= 2),
+        "watch_ohlcv": (lambda: ex.watch_ohlcv(S, "1m"), third_candle),
         "watch_trades": (lambda: ex.watch_trades(S), lambda r: r[0]["price"] > 0),
     }
     for depth in (1, 50, 200, 1000):
@@ -107,7 +113,7 @@ async def prices(ex):
     """Return functions of the present market."""
     last = (await ex.fetch_ticker(S))["last"]
     near = lambda share: float(ex.price_to_precision(S, last * (1 + share)))  # noqa: E731
-    return near, float(ex.amount_to_precision(S, 200 / last))
+    return near, float(ex.amount_to_precision(S, 2000 / last))
 
 
 async def market_order(ex, heard):

@@ -31,7 +31,7 @@ def price(share):
     return float(EX.price_to_precision(S, last() * (1 + share)))
 
 
-def qty(usdt=200.0):
+def qty(usdt=2000.0):
     """Return a quantity worth so much."""
     return float(EX.amount_to_precision(S, usdt / last()))
 
@@ -195,7 +195,7 @@ def limit_rest():
 
 
 def edit():
-    to, size_ = price(-0.005), qty(300)
+    to, size_ = price(-0.005), qty(3000)
     EX.edit_order(STATE["limit"], S, "limit", "buy", size_, to)
     found = order(STATE["limit"])
     need(found["price"] == to and found["amount"] == size_, f"{found['price']} {found['amount']}")

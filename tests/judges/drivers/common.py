@@ -68,7 +68,7 @@ def _why(error):
     where = traceback.extract_tb(error.__traceback__)
     mine = [frame for frame in where if frame.filename.endswith(".py") and "drivers" in frame.filename]
     line = f" (line {mine[-1].lineno})" if mine else ""
-    return f"{type(error).__name__}: {error}{line}"
+    return " ".join(f"{type(error).__name__}: {error}{line}".split())
 
 
 def check(name, call):
