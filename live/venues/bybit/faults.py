@@ -55,7 +55,6 @@ Kind = Literal[
     "max_active",  # the connection is cut `ms` after it came
     # --- what happens at the venue
     "partial_cancel",  # a resting order is filled in part and cancelled by the venue
-    "stop_late",  # an accepted order's messages are held `ms` (a stop's child comes late)
     "liquidate",  # the mark price runs through a position's liquidation price
     "deleverage",  # a position is cut by ADL
     "reduce_only",  # the venue cuts a risk limit: the position may only shrink

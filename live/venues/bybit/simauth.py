@@ -107,7 +107,7 @@ class KeyRing:
         else:
             told.append([wall_ms, offset, offset])
 
-    def _clock(self, wish_ms: int, wall_ms: int) -> int:
+    def clock(self, wish_ms: int, wall_ms: int) -> int:
         """Return the time on the clock nearest to a wish: the wall's, or one that was told."""
         if not self._told:
             return wall_ms
@@ -152,7 +152,7 @@ class KeyRing:
         if not _is_number(stamp) or (window and not _is_number(window)):
             return Denied(10001, "params error: timestamp or recv_window is not a number")
         window_ms = int(window) if window else RECV_WINDOW_MS
-        now = self._clock(int(stamp), wall_ms)
+        now = self.clock(int(stamp), wall_ms)
         if not now - window_ms <= int(stamp) < now + AHEAD_MS:
             return Denied(
                 10002,
@@ -181,7 +181,7 @@ class KeyRing:
         key = self._keys.get(text)
         if key is None:
             return Denied(10003, "API key is invalid.")
-        now = self._clock(int(expires), wall_ms)
+        now = self.clock(int(expires), wall_ms)
         if int(expires) <= now:
             return Denied(10004, "Request has expired.")
         refusal = self._usable(key, now, ip)

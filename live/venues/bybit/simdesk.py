@@ -217,6 +217,10 @@ class Desk:
         if listener in self._listeners[uid]:
             self._listeners[uid].remove(listener)
 
+    def shuffled(self, amount: int) -> list[int]:
+        """Return the numbers below `amount` in an order drawn from the seed."""
+        return [int(i) for i in self._rng.permutation(amount)]
+
     def _tell(self, events: list[Event]) -> None:
         """Turn one step's events into messages: ordered within a topic, not between topics."""
         by_user: dict[int, dict[str, list[Event]]] = {}

@@ -43,7 +43,6 @@ ACT = frozenset(
         "human",
         "expire_key",
         "wipe_closed",
-        "stop_late",
     }
 )
 BOOK = frozenset({"resnapshot", "skip_u"})

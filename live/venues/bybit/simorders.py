@@ -39,13 +39,26 @@ def act(desk: Desk, uid: int, path: str, params: Any) -> Answer | Refusal:
         return Refusal(command.code, command.message)
     if path == "/v5/order/pre-check":
         return _pre_check(desk, uid, command)
-    answer = desk.order(command)
+    answer = _beyond_band(desk, command) or desk.order(command)
     if isinstance(answer, MachineRefused):
         empty = wire.encode_margin_mode_result(answer) if "margin-mode" in path else {}
         return Refusal(answer.code, answer.message, empty)
     if not isinstance(answer, Accepted):
         raise TypeError(f"the machine answered {path} with {type(answer).__name__}")
     return Answer(_result(desk, uid, path, params, answer))
+
+
+def _beyond_band(desk: Desk, command: Any) -> MachineRefused | None:
+    """Refuse a price beyond the band for a user who has asked for that (else it is re-priced)."""
+    if not isinstance(command, CreateOrder) or not desk.settings[command.uid].get("lpaPerp"):
+        return None
+    if command.price is None or command.symbol not in desk.listings:
+        return None
+    desk.touch(command.symbol)
+    most, least = desk.exchange.price_limits(command.symbol)
+    beyond = command.price > most if command.side.sign > 0 else command.price < least
+    said = "Order price exceeds the allowable range."
+    return MachineRefused(command.uid, 110003, said) if beyond else None
 
 
 def _result(desk: Desk, uid: int, path: str, params: Any, answer: Accepted) -> Any:
