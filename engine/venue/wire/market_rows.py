@@ -110,7 +110,7 @@ def klines_from_rows(rows: Iterable[Sequence[Any]], ts: int, length_ms: int) -> 
             start = int(row[0])
             o, h, lo, c, v = (float(x) for x in row[1:6])
             turnover = float(row[6]) if len(row) > 6 and row[6] != "" else float("nan")  # noqa: PLR2004
-        except (ValueError, IndexError, TypeError) as error:
+        except (ValueError, IndexError, TypeError, KeyError) as error:
             raise WireError("a candle row cannot be read", why=f"{row!r}: {error}") from error
         if start + length_ms <= ts:
             out.append(Kline(start, o, h, lo, c, v, turnover, True))  # noqa: FBT003 - confirm
