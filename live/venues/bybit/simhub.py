@@ -11,9 +11,8 @@ from engine.venue import wire
 from engine.venue.exchange.events import Liquidated
 from live.venues.bybit.faults import Fault
 from live.venues.bybit.replay import partial
-from live.venues.bybit.simfaults import FaultPlan
 from live.venues.bybit.simtopics import Feed, LiquidationFeed, make_feed
-from live.venues.bybit.simtrades import MarketView
+from live.venues.bybit.simvenue import SimVenue
 
 TRANSPORT = "zion.transport"  # scope extension: the TCP transport, for faults that need it
 _OK_STATES = ("close", "abort")
@@ -80,7 +79,9 @@ class Connection:
 class Hub:
     """All connections, and the faults that wait for their bar."""
 
-    def __init__(self, view: MarketView, plan: FaultPlan) -> None:
+    def __init__(self, venue: SimVenue) -> None:
+        view, plan = venue.desk.view, venue.plan
+        self.venue = venue
         self.view = view
         self.replay = view.replay
         self.interval = view.interval
@@ -243,8 +244,11 @@ class Hub:
 
     async def push_feeds(self) -> None:
         """Push what every other topic has to tell."""
+        liquidations, self.venue.desk.liquidations = self.venue.desk.liquidations, []
         if not self.feeds:
             return
+        for event in liquidations:
+            self._liquidated(event)
         frames = {topic: feed.tick() for topic, feed in self.feeds.items()}
         for connection in list(self.connections.values()):
             if connection.stalled:
@@ -255,7 +259,7 @@ class Hub:
                     await connection.send(frame)
                     self.sent += 1
 
-    def liquidated(self, event: Liquidated) -> None:
+    def _liquidated(self, event: Liquidated) -> None:
         """Remember a liquidation for those who listen."""
         feed = self.feeds.get(f"allLiquidation.{event.symbol}")
         if isinstance(feed, LiquidationFeed):

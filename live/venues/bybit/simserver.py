@@ -1,7 +1,8 @@
-"""A Bybit V5 public market on loopback, replayed from history: REST and streams on one port.
+"""A Bybit V5 (linear) on loopback, replayed from history: REST and streams on one port.
 
 Stands in for the exchange in the demo, the tests and the proofs: the real clients talk to it over
 real sockets. `hold` steps on command, `max` runs as fast as its readers read, a number is a speed.
+The venue itself is `simvenue`; here are its sockets and its pace.
 """
 
 import asyncio
@@ -16,16 +17,24 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from engine.errors import DataError
-from engine.venue import wire
 from live.clock import Clock
-from live.venues.bybit import simmarket
+from live.venues.bybit import simcontrol
 from live.venues.bybit.faults import Fault, read_faults
 from live.venues.bybit.replay import Replay
+from live.venues.bybit.simdoor import BODY_BYTES_MAX, HttpRequest
+from live.venues.bybit.simfaults import PLANNED
 from live.venues.bybit.simhub import TRANSPORT, Hub
+from live.venues.bybit.simlimits import LimitRules
+from live.venues.bybit.simsession import FRAME_BYTES_MAX
+from live.venues.bybit.simsockets import serve_stream
+from live.venues.bybit.simvenue import SimVenue
 
+_BEAT_S = 0.25  # how often the market moves between two candle pushes, at a numeric speed
 Speed = float | Literal["max", "hold"]
 
 
@@ -49,6 +58,14 @@ class _Protocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if getattr(self, "scope", None) is not None:
             self.scope["extensions"][TRANSPORT] = self.transport  # pyrefly: ignore[unsupported-operation]
+
+
+class _HttpProtocol(HttpToolsProtocol):
+    """Lets a fault reach the TCP transport of a request."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: self.transport}  # pyrefly: ignore[unsupported-operation]
 
 
 class _Server(uvicorn.Server):
@@ -78,6 +95,10 @@ class SimServer:
         Pushes of an open candle per bar.
     paused : bool
         Stand still until `resume`.
+    seed : int
+        Of ids, keys, books, faults.
+    rules : LimitRules, optional
+        What users and addresses may do; the venue's own numbers by default.
     """
 
     def __init__(
@@ -90,6 +111,8 @@ class SimServer:
         start_ms: int | None = None,
         updates: int = 1,
         paused: bool = False,
+        seed: int = 0,
+        rules: LimitRules | None = None,
     ) -> None:
         start = replay.first if start_ms is None else start_ms
         self.replay = replay
@@ -97,17 +120,30 @@ class SimServer:
         self.speed: Speed = "hold" if paused else speed
         self._resumed: Speed = speed
         self.minute = start - start % replay.interval_ms  # the candle that is open
-        self.clock_ms = self.minute
         self.updates = updates
-        self.hub = Hub(replay, interval)
-        self.rest_faults: list[Fault] = []
-        self.requests = 0
+        self.venue = SimVenue(replay, interval, seed=seed, start_ms=self.minute, rules=rules)
+        self.hub = Hub(self.venue)
         self._clock = clock
         self._turn = asyncio.Lock()  # one advance at a time
         self._speed_changed = asyncio.Event()
         self._uvicorn: _Server | None = None
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self._running: tuple[float, int, int] | None = None  # since (s), from and up to (ms)
+
+    @property
+    def clock_ms(self) -> int:
+        """The venue's time."""
+        return self.venue.desk.now_ms
+
+    @clock_ms.setter
+    def clock_ms(self, to_ms: int) -> None:
+        self.venue.desk.advance(to_ms)
+
+    @property
+    def requests(self) -> int:
+        """How many requests have come in."""
+        return self.venue.door.requests
 
     # ------------------------------------------------------------------ time
 
@@ -130,25 +166,50 @@ class SimServer:
             share = i / (self.updates + 1)
             if pace and not await self._wait(length_ms / (self.updates + 1)):
                 return
-            self.clock_ms = self.minute + int(share * length_ms)
+            self.venue.desk.advance(self.minute + int(share * length_ms))
             await self.hub.push_open(self.minute, share, self.clock_ms)
         if pace and not await self._wait(length_ms / (self.updates + 1)):
             return
         # The venue's history knows the candle before its stream says so.
         minute, self.minute = self.minute, self.minute + length_ms
-        self.clock_ms = self.minute
+        self.venue.desk.advance(self.minute)
         await self.hub.push_closed(minute, self.clock_ms)
 
     async def _wait(self, replay_ms: float) -> bool:
         """Let replay time pass at the speed of now; False when the speed was changed meanwhile."""
         if not isinstance(self.speed, float | int):
             return True
-        sleep = asyncio.ensure_future(self._clock.sleep(replay_ms / 1000.0 / self.speed))
+        left_s = replay_ms / 1000.0 / self.speed
+        begin = self.clock_ms
+        self._running = (self._clock.monotonic_s(), begin, begin + max(0, int(replay_ms) - 1))
+        try:
+            while left_s > 0.0:
+                beat_s = min(left_s, _BEAT_S)
+                if not await self._beat(beat_s):
+                    return False
+                left_s -= beat_s
+                if left_s > 0.0:
+                    self.catch_up()
+                    await self.hub.push_feeds()
+            return True
+        finally:
+            self._running = None
+
+    async def _beat(self, beat_s: float) -> bool:
+        sleep = asyncio.ensure_future(self._clock.sleep(beat_s))
         changed = asyncio.ensure_future(self._speed_changed.wait())
         done, waiting = await asyncio.wait({sleep, changed}, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         return sleep in done
+
+    def catch_up(self) -> None:
+        """Move the venue's time to where the speed of now has brought it."""
+        if self._running is None or not isinstance(self.speed, float | int):
+            return
+        since_s, begin, most = self._running
+        passed_ms = (self._clock.monotonic_s() - since_s) * 1000.0 * self.speed
+        self.venue.desk.advance(min(most, begin + int(passed_ms)))
 
     async def _run(self) -> None:
         while True:
@@ -160,6 +221,7 @@ class SimServer:
                 # As fast as the readers read: without a reader, not at all.
                 self.hub.subscribed.clear()
                 await self.hub.subscribed.wait()
+            self.hub.patient = self.speed == "max"
             async with self._turn:
                 await self._one_bar(pace=self.speed != "max")
             await asyncio.sleep(0)
@@ -180,9 +242,9 @@ class SimServer:
         self.set_speed(self._resumed)
 
     def add_faults(self, faults: list[Fault]) -> None:
-        """Arm faults of stream and requests."""
-        self.rest_faults += [f for f in faults if f.kind == "rest" for _ in range(f.count)]
-        self.hub.add_faults(faults)
+        """Arm faults of streams, requests and the venue."""
+        self.venue.plan.add(faults)
+        self.hub.add_faults([fault for fault in faults if fault.kind not in PLANNED])
 
     def state(self) -> dict[str, Any]:
         """Return the truth, for checkers."""
@@ -199,47 +261,75 @@ class SimServer:
             "sent": self.hub.sent,
             "requests": self.requests,
             "faults_fired": dict(self.hub.fired),
-            "faults_waiting": len(self.hub.faults) + len(self.rest_faults),
+            "faults_waiting": len(self.hub.faults) + self.venue.plan.waiting,
+            "sessions": len(self.venue.sessions),
+            "refused": dict(self.venue.limits.refused),
+            "crashes": self.venue.door.crashes,
         }
 
     # ------------------------------------------------------------------ HTTP
 
     def app(self) -> Starlette:
         """Build the ASGI application."""
-        routes = [
-            Route(f"/v5/market/{name}", self._market(name), methods=["GET"])
-            for name in simmarket.ENDPOINTS
-        ]
-        routes += [
-            Route("/sim/clock", self._sim_clock, methods=["POST"]),
-            Route("/sim/faults", self._sim_faults, methods=["POST"]),
-            Route("/sim/state", self._sim_state, methods=["GET"]),
-        ]
-        stream = WebSocketRoute("/v5/public/linear", self.hub.serve)
-        return Starlette(routes=[*routes, stream])
+        private = serve_stream(self.venue, "private", self._clock, self.catch_up)
+        trade = serve_stream(self.venue, "trade", self._clock, self.catch_up)
+        return Starlette(
+            routes=[
+                Route("/sim/accounts", self._sim_accounts, methods=["POST"]),
+                Route("/sim/clock", self._sim_clock, methods=["POST"]),
+                Route("/sim/faults", self._sim_faults, methods=["POST", "DELETE"]),
+                Route("/sim/state", self._sim_state, methods=["GET"]),
+                Route("/sim/manual", self._sim_manual, methods=["POST"]),
+                WebSocketRoute("/v5/public/linear", self._public),
+                WebSocketRoute("/v5/private", private),
+                WebSocketRoute("/v5/trade", trade),
+                Route("/{path:path}", self._v5, methods=["GET", "POST", "PUT", "DELETE"]),
+            ]
+        )
 
-    def _market(self, name: str) -> Any:
-        async def answer(request: Request) -> Response:
-            self.requests += 1
-            if self.rest_faults:
-                fault = self.rest_faults.pop(0)
-                self.hub.fired["rest"] += 1
-                if fault.status:
-                    return Response("access too frequent", fault.status)
-                body = wire.envelope({}, self.clock_ms, code=fault.code, message="Too many visits!")
-                return Response(body, media_type="application/json")
-            query = dict(request.query_params)
-            if b"%25" in request.scope["query_string"]:
-                result: Any = simmarket.Refusal(10001, "params error: cursor is not verbatim")
-            else:
-                result = simmarket.ENDPOINTS[name](self.replay, self.interval, query, self.clock_ms)
-            if isinstance(result, simmarket.Refusal):
-                body = wire.envelope({}, self.clock_ms, code=result.code, message=result.message)
-            else:
-                body = wire.envelope(result, self.clock_ms)
-            return Response(body, media_type="application/json")
+    async def _public(self, socket: WebSocket) -> None:
+        ip = socket.client.host if socket.client else ""
+        if self.venue.lets_in("public", ip, self._clock.now_ms()):
+            await self.hub.serve(socket)
+        else:
+            await socket.close()
 
-        return answer
+    async def _v5(self, request: Request) -> Response:
+        body = await _body(request)
+        if body is None:
+            return Response(b"413 Request Entity Too Large", 413)
+        asked = HttpRequest(
+            request.method,
+            request.url.path,
+            request.scope["query_string"].decode("latin-1"),
+            {name.decode("latin-1"): v.decode("latin-1") for name, v in request.headers.raw},
+            body,
+            request.client.host if request.client else "127.0.0.1",
+        )
+        self.catch_up()
+        fault = self.venue.fate(asked)
+        if fault is not None and fault.kind == "slow":
+            await self._clock.sleep(fault.ms / 1000.0)
+            self.catch_up()
+        reply = self.venue.request(asked, self._clock.now_ms(), fault)
+        if reply.wait_ms:
+            await self._clock.sleep(reply.wait_ms / 1000.0)
+        if reply.dropped:
+            _drop(request)
+        return Response(reply.body, reply.status, dict(reply.headers))
+
+    async def _sim_accounts(self, request: Request) -> Response:
+        try:
+            return _json(simcontrol.open_account(self.venue.desk, await request.body()))
+        except DataError as error:
+            return _json({"error": error.what, "hint": error.hint}, 400)
+
+    async def _sim_manual(self, request: Request) -> Response:
+        self.catch_up()
+        try:
+            return _json(simcontrol.manual(self.venue.desk, await request.body()))
+        except DataError as error:
+            return _json({"error": error.what, "hint": error.hint}, 400)
 
     async def _sim_clock(self, request: Request) -> Response:
         try:
@@ -249,6 +339,9 @@ class SimServer:
             if "to" in wish:
                 bars = (int(wish["to"]) - self.minute) // self.replay.interval_ms
                 await self.advance(max(0, bars))
+                if self.speed == "hold" and int(wish["to"]) > self.clock_ms:
+                    self.venue.desk.advance(int(wish["to"]))
+                    await self.hub.push_feeds()
             if "step" in wish:
                 await self.advance(int(wish["step"]))
         except (msgspec.DecodeError, ValueError, TypeError, DataError) as error:
@@ -258,14 +351,25 @@ class SimServer:
         return _json(self.state())
 
     async def _sim_faults(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self.venue.plan.clear()
+            self.hub.faults.clear()
+            return _json(self.state())
         try:
             self.add_faults(read_faults(await request.body()))
         except DataError as error:
             return _json({"error": error.what, "why": error.why}, 400)
         return _json(self.state())
 
-    async def _sim_state(self, _request: Request) -> Response:
-        return _json(self.state())
+    async def _sim_state(self, request: Request) -> Response:
+        self.catch_up()
+        key = request.query_params.get("apiKey")
+        if key is None:
+            return _json(self.state())
+        try:
+            return _json(simcontrol.truth(self.venue.desk, key))
+        except DataError as error:
+            return _json({"error": error.what}, 404)
 
     # ------------------------------------------------------------------ life
 
@@ -285,8 +389,10 @@ class SimServer:
             ) from error
         config = uvicorn.Config(
             self.app(),
+            http=_HttpProtocol,
             ws=_Protocol,
             ws_ping_interval=None,
+            ws_max_size=FRAME_BYTES_MAX + 1,
             ws_per_message_deflate=False,
             log_config=None,
             lifespan="off",
@@ -308,6 +414,9 @@ class SimServer:
         clock.cancel()
         for connection in list(self.hub.connections.values()):
             connection.abort()
+        for session in list(self.venue.sessions.values()):
+            session.ending = "abort"
+            session.wake()
         self._uvicorn.should_exit = True
         await asyncio.gather(http, clock, return_exceptions=True)
         self._uvicorn = None
@@ -324,6 +433,23 @@ class SimServer:
     async def wait(self) -> None:
         """Serve until the server ends."""
         await asyncio.gather(*self._tasks)
+
+
+async def _body(request: Request) -> bytes | None:
+    """Return a body; None where it is longer than the venue takes."""
+    out = bytearray()
+    async for chunk in request.stream():
+        out += chunk
+        if len(out) > BODY_BYTES_MAX:
+            return None
+    return bytes(out)
+
+
+def _drop(request: Request) -> None:
+    """End the TCP connection without a word."""
+    transport = request.scope.get("extensions", {}).get(TRANSPORT)
+    if transport is not None:
+        transport.abort()
 
 
 def _json(value: Any, status: int = 200) -> Response:
