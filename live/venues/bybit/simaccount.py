@@ -225,7 +225,5 @@ def balances(desk: Desk, uid: int, params: Params, _lag_ms: int) -> Any:
 
 
 def withdrawals(_desk: Desk, _uid: int, _params: Params, _lag_ms: int) -> Any:
-    """Lists of transfers, deposits, withdrawals: none."""
+    """Answer the lists of transfers, deposits and withdrawals: none."""
     return {"rows": [], "list": [], "nextPageCursor": ""}
-
-

@@ -1,5 +1,6 @@
-"""What happens to a user at the venue without its program's doing: somebody at the screen, ADL,
-liquidation, a key that ends. Pure.
+"""What happens to a user without its program's doing. Pure.
+
+Somebody at the venue's screen, a liquidation, ADL, a risk limit that was cut, a key that ends.
 """
 
 from collections.abc import Callable, Iterable

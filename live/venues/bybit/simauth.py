@@ -169,9 +169,7 @@ class KeyRing:
             return Denied(10005, "Permission denied, please check your API key permissions.")
         return Caller(key, now)
 
-    def check_stream(
-        self, args: object, wall_ms: int, *, ip: str = "127.0.0.1"
-    ) -> Caller | Denied:
+    def check_stream(self, args: object, wall_ms: int, *, ip: str = "127.0.0.1") -> Caller | Denied:
         """Check the ``auth`` of a stream: ``[key, expires, sign("GET/realtime" + expires)]``."""
         if not isinstance(args, list) or len(args) != 3:  # noqa: PLR2004 - the three of them
             return Denied(10001, "Params Error")

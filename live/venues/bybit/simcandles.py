@@ -57,9 +57,7 @@ def open_candle(replay: Replay, symbol: str, code: str, clock_ms: int) -> Candle
     return candle_at(replay, symbol, code, clock_ms, clock_ms)
 
 
-def candle_at(
-    replay: Replay, symbol: str, code: str, at_ms: int, clock_ms: int
-) -> Candle | None:
+def candle_at(replay: Replay, symbol: str, code: str, at_ms: int, clock_ms: int) -> Candle | None:
     """Return the candle an instant falls in, as far as it is known at `clock_ms`."""
     start, end = bounds(at_ms, code)
     found = candles(replay, symbol, code, start, end - 1, 1, clock_ms)
@@ -69,7 +67,7 @@ def candle_at(
 def candles(
     replay: Replay, symbol: str, code: str, start: int, end: int, limit: int, clock_ms: int
 ) -> list[Candle]:
-    """Return the newest `limit` candles that open in [start, end], oldest first, open one included."""
+    """Return the newest `limit` candles that open in [start, end], oldest first, open one too."""
     end = min(end, clock_ms)
     if end < start:
         return []

@@ -105,6 +105,7 @@ class Desk:
         self.view = MarketView(replay, interval, self.listings, book, begin)
         self.tape = Tape(replay, self.listings, self._play, self._played, begin)
         self.liquidations: list[Liquidated] = []  # public; whoever tells them empties it
+        self.crashes: list[str] = []  # faults of our own, caught at the door; must stay empty
         self.closed_from: dict[int, int] = {}  # uid -> realtime remembers closed orders since then
         self.settings: dict[int, dict[str, bool]] = defaultdict(dict)
         self._rng = np.random.default_rng([seed, 0x7091C])

@@ -70,7 +70,6 @@ class Door:
         self.desk = desk
         self.limits = limits
         self.requests = 0
-        self.crashes: list[str] = []  # faults of our own; must stay empty
 
     # ------------------------------------------------------------------ faults
 
@@ -120,7 +119,9 @@ class Door:
         if fault is not None and kind == "ban":
             self.limits.ban(request.ip, wall_ms + (fault.ms or self.limits.rules.ban_ms))
         if not self.limits.address(request.ip, wall_ms):
-            return HttpReply(403, b"403 Forbidden: access too frequent", {"content-type": "text/plain"})
+            return HttpReply(
+                403, b"403 Forbidden: access too frequent", {"content-type": "text/plain"}
+            )
         if fault is not None:
             early = self._before(fault)
             if early is not None:
@@ -131,7 +132,9 @@ class Door:
         try:
             reply = self._answer(request, wall_ms, lag_ms)
         except Exception as error:  # noqa: BLE001 - the server never falls; a test reads the list
-            self.crashes.append(f"{request.method} {request.path}: {type(error).__name__}: {error}")
+            self.desk.crashes.append(
+                f"{request.method} {request.path}: {type(error).__name__}: {error}"
+            )
             reply = self._refuse(10016, _WORDS[10016])
         return self._after(request, reply)
 
@@ -204,7 +207,9 @@ class Door:
         if len(request.body) > BODY_BYTES_MAX:
             return self._refuse(10001, "Request body is too large.", 413)
         if get and request.body:
-            return HttpReply(403, b"403 Forbidden: a GET takes no body", {"content-type": "text/plain"})
+            return HttpReply(
+                403, b"403 Forbidden: a GET takes no body", {"content-type": "text/plain"}
+            )
         wanted = simroutes.need(request.path)
         payload = request.query if get else request.body.decode("utf-8", "surrogateescape")
         keys = self.desk.keys
@@ -223,7 +228,9 @@ class Door:
         amount = batch_size(request.path, params)
         allowance = self.limits.user(caller.key.uid, request.path, caller.now_ms, amount)
         if allowance.granted == 0:
-            return self._refuse(10006, "Too many visits! Exceeded the API Rate Limit.", 200, allowance.headers)
+            return self._refuse(
+                10006, "Too many visits! Exceeded the API Rate Limit.", 200, allowance.headers
+            )
         if params is None:
             return self._refuse(10001, "Request parameter error", 200, allowance.headers)
         answer = simroutes.answer(
@@ -248,7 +255,9 @@ class Door:
 
     # ------------------------------------------------------------------ replies
 
-    def _give(self, answer: Answer | Refusal, headers: Mapping[str, str] | None = None) -> HttpReply:
+    def _give(
+        self, answer: Answer | Refusal, headers: Mapping[str, str] | None = None
+    ) -> HttpReply:
         result = {} if answer.result is None else answer.result
         ext = answer.ext if isinstance(answer, Answer) else None
         body = wire.envelope(

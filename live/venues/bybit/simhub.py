@@ -194,7 +194,9 @@ class Hub:
             kind, _, rest = topic.partition(".")
             code, _, symbol = rest.partition(".")
             native = kind == "kline" and code == self.code and symbol in self.replay.bars
-            feed = None if native else self.feeds.get(topic) or make_feed(self.view, topic, self.plan)
+            feed = (
+                None if native else self.feeds.get(topic) or make_feed(self.view, topic, self.plan)
+            )
             if feed is None and not native:
                 return f"error:handler not found,topic:{topic}"[:300]
             symbol = symbol if native or feed is None else feed.symbol

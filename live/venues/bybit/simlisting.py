@@ -70,11 +70,7 @@ def _digits(prices: np.ndarray) -> int:
     top = float(prices.max())
     plain = max(0, _SIGNIFICANT - 1 - floor(log10(top)))
     digits = next(
-        (
-            d
-            for d in range(_DIGITS_MAX + 1)
-            if np.array_equal(np.round(prices, d), prices)
-        ),
+        (d for d in range(_DIGITS_MAX + 1) if np.array_equal(np.round(prices, d), prices)),
         None,
     )
     return plain if digits is None else digits
@@ -126,9 +122,7 @@ def with_deductions(tiers: tuple[RiskTier, ...]) -> tuple[RiskTier, ...]:
         if out:
             last = out[-1]
             due = last.deduction + last.limit * (tier.maintenance_rate - last.maintenance_rate)
-        out.append(
-            RiskTier(tier.id, tier.limit, tier.maintenance_rate, due, tier.leverage_max)
-        )
+        out.append(RiskTier(tier.id, tier.limit, tier.maintenance_rate, due, tier.leverage_max))
     return tuple(out)
 
 

@@ -194,7 +194,8 @@ def ticker_row(view: MarketView, symbol: str) -> dict[str, str]:
     day = replay.day(symbol, now)
     first = day.get("open", price)
     bid, ask = view.best(symbol)
-    shown, exact_price = number(price), view.last(symbol)
+    exact_price = view.last(symbol)
+    shown = plain(exact_price)
     interest = Decimal(str(view.open_interest(symbol, now)))
     return {
         "symbol": symbol,
@@ -210,8 +211,8 @@ def ticker_row(view: MarketView, symbol: str) -> dict[str, str]:
         "openInterestValue": f"{interest * 2 * exact_price:.2f}",
         "singleOpenInterest": plain(interest),
         "singleOpenInterestValue": f"{interest * exact_price:.2f}",
-        "turnover24h": number(day.get("turnover", 0.0)),
-        "volume24h": number(day.get("volume", 0.0)),
+        "turnover24h": number(float(f"{day.get('turnover', 0.0):.12g}")),
+        "volume24h": number(float(f"{day.get('volume', 0.0):.12g}")),
         "fundingRate": number(view.funding_rate(symbol)),
         "nextFundingTime": str(view.next_funding_ms(symbol)),
         "fundingIntervalHour": str(max(1, view.funding_interval_min(symbol) // 60)),

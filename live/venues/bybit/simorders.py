@@ -96,7 +96,7 @@ def batch(desk: Desk, uid: int, path: str, params: Any, granted: int) -> Answer 
     items = wire.read_batch(params, uid, wire.BATCH_READERS[path])
     if isinstance(items, wire.BadRequest):
         return Refusal(items.code, items.message)
-    answers = []
+    answers: list[tuple[Any, Any]] = []
     for number, (request, command) in enumerate(items):
         if number >= granted:
             answer: Any = MachineRefused(uid, 10006, "Too many visits!")

@@ -31,7 +31,7 @@ class PrivateSession(Session):
         op = request.op[:50]
         if op == "ping":
             pong = wire.encode_private_pong(
-                self.wall_ms, req_id=request.req_id, conn_id=self.conn_id
+                self.told(), req_id=request.req_id, conn_id=self.conn_id
             )
             self.send(pong, pong=True)
         elif op == "auth":
@@ -135,6 +135,6 @@ class PrivateSession(Session):
 def _plain(topic: str) -> str:
     """Return the all-in-one name of a topic; another product's categorised one hears nothing."""
     for kind in _KINDS:
-        if topic == kind or topic == f"{kind}.linear":
+        if topic in (kind, f"{kind}.linear"):
             return kind
     return topic

@@ -11,27 +11,17 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
 
-import msgspec
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from engine.errors import DataError
 from live.clock import Clock
-from live.venues.bybit import simcontrol
-from live.venues.bybit.faults import Fault, read_faults
+from live.venues.bybit.faults import Fault
 from live.venues.bybit.replay import Replay
-from live.venues.bybit.simdoor import BODY_BYTES_MAX, HttpRequest
 from live.venues.bybit.simfaults import PLANNED
-from live.venues.bybit.simhub import TRANSPORT, Hub
+from live.venues.bybit.simhttp import Pages, RequestProtocol, StreamProtocol
+from live.venues.bybit.simhub import Hub
 from live.venues.bybit.simlimits import LimitRules
 from live.venues.bybit.simsession import FRAME_BYTES_MAX
-from live.venues.bybit.simsockets import serve_stream
 from live.venues.bybit.simvenue import SimVenue
 
 _BEAT_S = 0.25  # how often the market moves between two candle pushes, at a numeric speed
@@ -49,23 +39,6 @@ def parse_speed(text: str | float) -> Speed:
     if not 0.0 < value < float("inf"):
         raise DataError(f"speed {text!r} cannot be used", hint="a positive number, max or hold")
     return value
-
-
-class _Protocol(WebSocketsSansIOProtocol):
-    """Lets a fault reach the TCP transport of a stream."""
-
-    def handle_connect(self, event: Any) -> None:
-        super().handle_connect(event)
-        if getattr(self, "scope", None) is not None:
-            self.scope["extensions"][TRANSPORT] = self.transport  # pyrefly: ignore[unsupported-operation]
-
-
-class _HttpProtocol(HttpToolsProtocol):
-    """Lets a fault reach the TCP transport of a request."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: self.transport}  # pyrefly: ignore[unsupported-operation]
 
 
 class _Server(uvicorn.Server):
@@ -90,7 +63,8 @@ class SimServer:
     speed : float or "max" or "hold"
         Replay seconds per second; "max" = back-pressured; "hold" = on command.
     start_ms : int, optional
-        Where the clock begins; all bars closed by then are history. Default: the first bar.
+        Where the clock begins, maybe within a bar; all bars closed by then are history. Default:
+        the first bar.
     updates : int
         Pushes of an open candle per bar.
     paused : bool
@@ -121,7 +95,7 @@ class SimServer:
         self._resumed: Speed = speed
         self.minute = start - start % replay.interval_ms  # the candle that is open
         self.updates = updates
-        self.venue = SimVenue(replay, interval, seed=seed, start_ms=self.minute, rules=rules)
+        self.venue = SimVenue(replay, interval, seed=seed, start_ms=start, rules=rules)
         self.hub = Hub(self.venue)
         self._clock = clock
         self._turn = asyncio.Lock()  # one advance at a time
@@ -129,7 +103,8 @@ class SimServer:
         self._uvicorn: _Server | None = None
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[Any]] = []
-        self._running: tuple[float, int, int] | None = None  # since (s), from and up to (ms)
+        self._anchor: tuple[float, int] | None = None  # when (s) the venue's time was what (ms)
+        self._most_ms: int | None = None  # time may run this far by itself
 
     @property
     def clock_ms(self) -> int:
@@ -164,36 +139,38 @@ class SimServer:
         length_ms = self.replay.interval_ms
         for i in range(1, self.updates + 1):
             share = i / (self.updates + 1)
-            if pace and not await self._wait(length_ms / (self.updates + 1)):
+            at = self.minute + int(share * length_ms)
+            if at < self.clock_ms:
+                continue  # time was set to within the bar
+            if pace and not await self._wait(at):
                 return
-            self.venue.desk.advance(self.minute + int(share * length_ms))
+            self.venue.desk.advance(at)
             await self.hub.push_open(self.minute, share, self.clock_ms)
-        if pace and not await self._wait(length_ms / (self.updates + 1)):
+        if pace and not await self._wait(self.minute + length_ms):
             return
         # The venue's history knows the candle before its stream says so.
         minute, self.minute = self.minute, self.minute + length_ms
         self.venue.desk.advance(self.minute)
         await self.hub.push_closed(minute, self.clock_ms)
 
-    async def _wait(self, replay_ms: float) -> bool:
-        """Let replay time pass at the speed of now; False when the speed was changed meanwhile."""
+    async def _wait(self, at_ms: int) -> bool:
+        """Let time run to a moment at the speed of now; False when it was changed meanwhile."""
         if not isinstance(self.speed, float | int):
             return True
-        left_s = replay_ms / 1000.0 / self.speed
-        begin = self.clock_ms
-        self._running = (self._clock.monotonic_s(), begin, begin + max(0, int(replay_ms) - 1))
+        if self._anchor is None:
+            self._anchor = (self._clock.monotonic_s(), self.clock_ms)
+        since_s, begin = self._anchor
+        deadline_s = since_s + (at_ms - begin) / 1000.0 / self.speed
+        self._most_ms = at_ms - 1
         try:
-            while left_s > 0.0:
-                beat_s = min(left_s, _BEAT_S)
-                if not await self._beat(beat_s):
+            while (left_s := deadline_s - self._clock.monotonic_s()) > 0.0:
+                if not await self._beat(min(left_s, _BEAT_S)):
                     return False
-                left_s -= beat_s
-                if left_s > 0.0:
-                    self.catch_up()
-                    await self.hub.push_feeds()
+                self.catch_up()
+                await self.hub.push_feeds()
             return True
         finally:
-            self._running = None
+            self._most_ms = None
 
     async def _beat(self, beat_s: float) -> bool:
         sleep = asyncio.ensure_future(self._clock.sleep(beat_s))
@@ -205,11 +182,12 @@ class SimServer:
 
     def catch_up(self) -> None:
         """Move the venue's time to where the speed of now has brought it."""
-        if self._running is None or not isinstance(self.speed, float | int):
+        if self._anchor is None or self._most_ms is None:
             return
-        since_s, begin, most = self._running
-        passed_ms = (self._clock.monotonic_s() - since_s) * 1000.0 * self.speed
-        self.venue.desk.advance(min(most, begin + int(passed_ms)))
+        since_s, begin = self._anchor
+        speed = self.speed if isinstance(self.speed, float | int) else 0.0
+        passed_ms = (self._clock.monotonic_s() - since_s) * 1000.0 * speed
+        self.venue.desk.advance(min(self._most_ms, begin + int(passed_ms)))
 
     async def _run(self) -> None:
         while True:
@@ -229,7 +207,12 @@ class SimServer:
     def set_speed(self, speed: Speed) -> None:
         """Change the speed at once."""
         self.speed = speed
+        self._anchor = None
         self._speed_changed.set()
+
+    def change_speed(self, text: str | float) -> None:
+        """Read a speed and go at it at once; `DataError` for what is none."""
+        self.set_speed(parse_speed(text))
 
     def pause(self) -> None:
         """Stand still until `resume`."""
@@ -264,112 +247,8 @@ class SimServer:
             "faults_waiting": len(self.hub.faults) + self.venue.plan.waiting,
             "sessions": len(self.venue.sessions),
             "refused": dict(self.venue.limits.refused),
-            "crashes": self.venue.door.crashes,
+            "crashes": self.venue.desk.crashes,
         }
-
-    # ------------------------------------------------------------------ HTTP
-
-    def app(self) -> Starlette:
-        """Build the ASGI application."""
-        private = serve_stream(self.venue, "private", self._clock, self.catch_up)
-        trade = serve_stream(self.venue, "trade", self._clock, self.catch_up)
-        return Starlette(
-            routes=[
-                Route("/sim/accounts", self._sim_accounts, methods=["POST"]),
-                Route("/sim/clock", self._sim_clock, methods=["POST"]),
-                Route("/sim/faults", self._sim_faults, methods=["POST", "DELETE"]),
-                Route("/sim/state", self._sim_state, methods=["GET"]),
-                Route("/sim/manual", self._sim_manual, methods=["POST"]),
-                WebSocketRoute("/v5/public/linear", self._public),
-                WebSocketRoute("/v5/private", private),
-                WebSocketRoute("/v5/trade", trade),
-                Route("/{path:path}", self._v5, methods=["GET", "POST", "PUT", "DELETE"]),
-            ]
-        )
-
-    async def _public(self, socket: WebSocket) -> None:
-        ip = socket.client.host if socket.client else ""
-        if self.venue.lets_in("public", ip, self._clock.now_ms()):
-            await self.hub.serve(socket)
-        else:
-            await socket.close()
-
-    async def _v5(self, request: Request) -> Response:
-        body = await _body(request)
-        if body is None:
-            return Response(b"413 Request Entity Too Large", 413)
-        asked = HttpRequest(
-            request.method,
-            request.url.path,
-            request.scope["query_string"].decode("latin-1"),
-            {name.decode("latin-1"): v.decode("latin-1") for name, v in request.headers.raw},
-            body,
-            request.client.host if request.client else "127.0.0.1",
-        )
-        self.catch_up()
-        fault = self.venue.fate(asked)
-        if fault is not None and fault.kind == "slow":
-            await self._clock.sleep(fault.ms / 1000.0)
-            self.catch_up()
-        reply = self.venue.request(asked, self._clock.now_ms(), fault)
-        if reply.wait_ms:
-            await self._clock.sleep(reply.wait_ms / 1000.0)
-        if reply.dropped:
-            _drop(request)
-        return Response(reply.body, reply.status, dict(reply.headers))
-
-    async def _sim_accounts(self, request: Request) -> Response:
-        try:
-            return _json(simcontrol.open_account(self.venue.desk, await request.body()))
-        except DataError as error:
-            return _json({"error": error.what, "hint": error.hint}, 400)
-
-    async def _sim_manual(self, request: Request) -> Response:
-        self.catch_up()
-        try:
-            return _json(simcontrol.manual(self.venue.desk, await request.body()))
-        except DataError as error:
-            return _json({"error": error.what, "hint": error.hint}, 400)
-
-    async def _sim_clock(self, request: Request) -> Response:
-        try:
-            wish = msgspec.json.decode(await request.body(), type=dict[str, Any])
-            if "speed" in wish:
-                self.set_speed(parse_speed(wish["speed"]))
-            if "to" in wish:
-                bars = (int(wish["to"]) - self.minute) // self.replay.interval_ms
-                await self.advance(max(0, bars))
-                if self.speed == "hold" and int(wish["to"]) > self.clock_ms:
-                    self.venue.desk.advance(int(wish["to"]))
-                    await self.hub.push_feeds()
-            if "step" in wish:
-                await self.advance(int(wish["step"]))
-        except (msgspec.DecodeError, ValueError, TypeError, DataError) as error:
-            return _json(
-                {"error": str(error), "hint": "{to: ms} | {step: bars} | {speed: N|max|hold}"}, 400
-            )
-        return _json(self.state())
-
-    async def _sim_faults(self, request: Request) -> Response:
-        if request.method == "DELETE":
-            self.venue.plan.clear()
-            self.hub.faults.clear()
-            return _json(self.state())
-        try:
-            self.add_faults(read_faults(await request.body()))
-        except DataError as error:
-            return _json({"error": error.what, "why": error.why}, 400)
-        return _json(self.state())
-
-    async def _sim_state(self, request: Request) -> Response:
-        self.catch_up()
-        key = request.query_params.get("apiKey")
-        if key is None:
-            return _json(self.state())
-        try:
-            return _json(simcontrol.truth(self.venue.desk, key))
-        except DataError as error:
-            return _json({"error": error.what}, 404)
 
     # ------------------------------------------------------------------ life
 
@@ -388,9 +267,9 @@ class SimServer:
                 hint="--port 0 takes a free one",
             ) from error
         config = uvicorn.Config(
-            self.app(),
-            http=_HttpProtocol,
-            ws=_Protocol,
+            Pages(self, self._clock).app(),
+            http=RequestProtocol,
+            ws=StreamProtocol,
             ws_ping_interval=None,
             ws_max_size=FRAME_BYTES_MAX + 1,
             ws_per_message_deflate=False,
@@ -433,24 +312,3 @@ class SimServer:
     async def wait(self) -> None:
         """Serve until the server ends."""
         await asyncio.gather(*self._tasks)
-
-
-async def _body(request: Request) -> bytes | None:
-    """Return a body; None where it is longer than the venue takes."""
-    out = bytearray()
-    async for chunk in request.stream():
-        out += chunk
-        if len(out) > BODY_BYTES_MAX:
-            return None
-    return bytes(out)
-
-
-def _drop(request: Request) -> None:
-    """End the TCP connection without a word."""
-    transport = request.scope.get("extensions", {}).get(TRANSPORT)
-    if transport is not None:
-        transport.abort()
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")

@@ -69,7 +69,7 @@ class Session:
         self.wall_ms = wall_ms
         self.wake: Callable[[], None] = lambda: None  # called when there is something to do
         self._heard_ms = self._known_ms = wall_ms
-        self._order = itertools.count()
+        self._turns = itertools.count()
         self._out: list[tuple[int, int, bytes]] = []
         life = read_life(origin.max_active) if origin.max_active else None
         self._cut_ms = None if life is None else wall_ms + -(-life // _LOOK_MS) * _LOOK_MS
@@ -99,7 +99,11 @@ class Session:
         if len(raw) > FRAME_BYTES_MAX:
             self.ending = "close"
             return
-        self.answer(raw)
+        try:
+            self.answer(raw)
+        except Exception as error:  # noqa: BLE001 - the server never falls; a test reads the list
+            self.desk.crashes.append(f"{self.stream} stream: {type(error).__name__}: {error}")
+            self.ending = "close"
 
     def answer(self, raw: str | bytes) -> None:
         """Answer one frame."""
@@ -109,7 +113,7 @@ class Session:
         """Queue a frame."""
         if self.muted or (self.stalled and not pong):
             return
-        heapq.heappush(self._out, (self.wall_ms + delay_ms, next(self._order), frame))
+        heapq.heappush(self._out, (self.wall_ms + delay_ms, next(self._turns), frame))
         self.wake()
         if len(self._out) > _WAITING_MAX:
             self.ending = "abort"
@@ -137,6 +141,11 @@ class Session:
             over = over or not self.keys.still_good(self.caller.key.key, now)
         if over or silent:
             self.ending = self.ending or "close"
+
+    def told(self) -> int:
+        """Return the venue's time to tell the client, who may sign by it from now on."""
+        self.keys.told(self.desk.now_ms, self.wall_ms)
+        return self.desk.now_ms
 
     def admit(self, caller: Caller) -> None:
         """Remember whose connection this is."""

@@ -1,4 +1,4 @@
-"""What the public stream tells beside the replayed candles: one feed a topic, shared by its readers.
+"""What the public stream tells beside the replayed candles: one feed a topic, for all its readers.
 
 A feed gives a newcomer its snapshot and everybody the change since the last tick; it works only
 while somebody listens.
@@ -6,7 +6,7 @@ while somebody listens.
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -24,25 +24,25 @@ _TRADES_A_MESSAGE = 1024
 BOOK_DEPTHS = (1, 50, 200, 1000)
 
 
-class Feed(Protocol):
-    """One topic."""
+class Feed:
+    """One topic; this one exists and has nothing to tell."""
 
-    symbol: str
+    symbol = ""
 
     def first(self) -> list[bytes]:
         """Return what a new reader gets at once."""
-        ...
+        return []
 
     def tick(self) -> list[bytes]:
         """Return what all readers get now."""
-        ...
+        return []
 
 
 def _push(topic: str, kind: str, data: Any, ts: int, **more: Any) -> bytes:
     return _encode({"topic": topic, "type": kind, "data": data, "ts": ts, **more})
 
 
-class TickerFeed:
+class TickerFeed(Feed):
     """``tickers.{symbol}``: snapshot, then what changed."""
 
     def __init__(self, view: MarketView, topic: str, symbol: str) -> None:
@@ -57,10 +57,12 @@ class TickerFeed:
         return row
 
     def first(self) -> list[bytes]:
+        """Return the snapshot."""
         now = self._view.clock_ms
         return [_push(self._topic, "snapshot", self._known, now, cs=now)]
 
     def tick(self) -> list[bytes]:
+        """Return what happened since the last tick."""
         row = self._row()
         before = float(self._known["lastPrice"])
         after = float(row["lastPrice"])
@@ -74,7 +76,7 @@ class TickerFeed:
         return [_push(self._topic, "delta", {"symbol": self.symbol, **changed}, now, cs=now)]
 
 
-class TradeFeed:
+class TradeFeed(Feed):
     """``publicTrade.{symbol}``."""
 
     def __init__(self, view: MarketView, topic: str, symbol: str) -> None:
@@ -84,10 +86,8 @@ class TradeFeed:
         self._told_ms = view.clock_ms
         self._price = view.last(symbol)
 
-    def first(self) -> list[bytes]:
-        return []
-
     def tick(self) -> list[bytes]:
+        """Return what happened since the last tick."""
         now = self._view.clock_ms
         rows = []
         for trade in self._view.between(self.symbol, self._told_ms, now):
@@ -119,7 +119,7 @@ def _direction(before: Decimal, after: Decimal) -> str:
     return "PlusTick" if after > before else "MinusTick"
 
 
-class BookFeed:
+class BookFeed(Feed):
     """``orderbook.{depth}.{symbol}``: snapshot, then deltas; depth 1 is snapshots only."""
 
     def __init__(
@@ -153,9 +153,11 @@ class BookFeed:
         return _push(self._topic, kind, data, now, cts=now)
 
     def first(self) -> list[bytes]:
+        """Return the snapshot."""
         return [self._message("snapshot", _levels(self._bids), _levels(self._asks))]
 
     def tick(self) -> list[bytes]:
+        """Return what happened since the last tick."""
         struck = self._plan.draw(BOOK, topic=self._topic, now_ms=self._view.clock_ms)
         bids, asks = self._bids, self._asks
         changed = self._refresh()
@@ -184,7 +186,7 @@ def _changes(
     return gone + [[plain(p), plain(q)] for p, q in after.items() if before.get(p) != q]
 
 
-class CandleFeed:
+class CandleFeed(Feed):
     """``kline.{interval}.{symbol}`` of an interval wider than the replayed one."""
 
     def __init__(self, view: MarketView, topic: str, symbol: str, code: str) -> None:
@@ -194,10 +196,8 @@ class CandleFeed:
         self._code = code
         self._start = simcandles.bounds(view.clock_ms, code)[0]
 
-    def first(self) -> list[bytes]:
-        return []
-
     def tick(self) -> list[bytes]:
+        """Return what happened since the last tick."""
         now = self._view.clock_ms
         start, end = simcandles.bounds(now, self._code)
         out: list[bytes] = []
@@ -227,7 +227,7 @@ class CandleFeed:
         ]
 
 
-class LimitFeed:
+class LimitFeed(Feed):
     """``priceLimit.{symbol}``."""
 
     def __init__(self, view: MarketView, topic: str, symbol: str) -> None:
@@ -237,15 +237,17 @@ class LimitFeed:
         self._known: tuple[Decimal, Decimal] | None = None
 
     def first(self) -> list[bytes]:
+        """Return the snapshot."""
         most, least = self._known = self._view.band(self.symbol)
         data = {"symbol": self.symbol, "buyLmt": plain(most), "sellLmt": plain(least)}
         return [_encode({"topic": self._topic, "data": data, "ts": self._view.clock_ms})]
 
     def tick(self) -> list[bytes]:
+        """Return what happened since the last tick."""
         return [] if self._view.band(self.symbol) == self._known else self.first()
 
 
-class LiquidationFeed:
+class LiquidationFeed(Feed):
     """``allLiquidation.{symbol}``: what the machine liquidated since the last tick."""
 
     def __init__(self, view: MarketView, topic: str, symbol: str) -> None:
@@ -266,24 +268,10 @@ class LiquidationFeed:
             }
         )
 
-    def first(self) -> list[bytes]:
-        return []
-
     def tick(self) -> list[bytes]:
+        """Return what happened since the last tick."""
         rows, self._waiting = self._waiting, []
         return [_push(self._topic, "snapshot", rows, self._view.clock_ms)] if rows else []
-
-
-class QuietFeed:
-    """A topic that exists and has nothing to tell."""
-
-    symbol = ""
-
-    def first(self) -> list[bytes]:
-        return []
-
-    def tick(self) -> list[bytes]:
-        return []
 
 
 QUIET_TOPICS = frozenset({"adlAlert.USDT", "insurance.USDT", "insurance.USDC", "system.status"})
@@ -298,7 +286,7 @@ _SIMPLE: Mapping[str, Callable[[MarketView, str, str], Feed]] = {
 def make_feed(view: MarketView, topic: str, plan: FaultPlan) -> Feed | None:
     """Return the feed of a topic; None where the venue has no such topic."""
     if topic in QUIET_TOPICS:
-        return QuietFeed()
+        return Feed()
     kind, _, rest = topic.partition(".")
     middle, _, symbol = rest.partition(".")
     if kind in _SIMPLE:

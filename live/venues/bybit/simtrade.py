@@ -39,9 +39,7 @@ class TradeSession(Session):
         if isinstance(request, wire.BadRequest):
             self._reply(None, request.code, request.message)
         elif request.op == "ping":
-            pong = wire.encode_trade_pong(
-                self.wall_ms, conn_id=self.conn_id, req_id=request.req_id
-            )
+            pong = wire.encode_trade_pong(self.told(), conn_id=self.conn_id, req_id=request.req_id)
             self.send(pong, pong=True)
         elif request.op == "auth":
             self._auth(request)
@@ -89,14 +87,14 @@ class TradeSession(Session):
         frame = wire.encode_trade_reply(
             "" if request is None else request.op[:50],
             conn_id=self.conn_id,
-            now_ms=self.desk.now_ms,
+            now_ms=self.told(),
             code=code,
             message=message,
             data=None if answer is None else answer.result,
             ext=None if answer is None else answer.ext,
             req_id=None if request is None else request.req_id,
             allowance=limit,
-            trace_id=digest((self.conn_id, next(self._order)))[:32],
+            trace_id=digest((self.conn_id, next(self._turns)))[:32],
         )
         self.send(frame, delay_ms=delay_ms)
 
@@ -156,9 +154,7 @@ class TradeSession(Session):
             return
         self._carry_out(request, path, now, delay_ms)
 
-    def _carry_out(
-        self, request: wire.TradeRequest, path: str, now_ms: int, delay_ms: int
-    ) -> None:
+    def _carry_out(self, request: wire.TradeRequest, path: str, now_ms: int, delay_ms: int) -> None:
         caller = self.caller
         if caller is None:
             return
@@ -199,5 +195,5 @@ class TradeSession(Session):
         try:
             return simroutes.answer(self.desk, key, path, body, granted=granted)
         except Exception as error:  # noqa: BLE001 - the server never falls; a test reads the list
-            self.door.crashes.append(f"{path}: {type(error).__name__}: {error}")
+            self.desk.crashes.append(f"{path}: {type(error).__name__}: {error}")
             return Refusal(10016, "Internal server error")

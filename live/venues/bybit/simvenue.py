@@ -57,9 +57,7 @@ class SimVenue:
         """Return the fault that meets a request; the shell waits out a `slow` one, then asks."""
         return self.door.fate(request)
 
-    def request(
-        self, request: HttpRequest, wall_ms: int, fault: Fault | None = None
-    ) -> HttpReply:
+    def request(self, request: HttpRequest, wall_ms: int, fault: Fault | None = None) -> HttpReply:
         """Answer one request."""
         return self.door.handle(request, wall_ms, fault)
 
