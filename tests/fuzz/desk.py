@@ -82,7 +82,7 @@ class Attack:
         self.dice = dice
         self.score = Score()
         self.world = World()
-        self.crashes = self.world.venue.door.crashes
+        self.crashes = self.world.desk.crashes
         self.keys = [self.world.account() for _ in range(3)]
         self.bodies = {path: written(rows) for path, rows in BODIES.items()}
         self.live = self._live_bodies()
@@ -111,8 +111,6 @@ class Attack:
                 self.get()
             else:
                 self.frame("private" if kind == 6 else "trade")
-        for words in self.crashes:
-            self.score.broke("crash", words)
         self.bystander.check(self.score)
         return self.score
 
@@ -143,19 +141,26 @@ class Attack:
             headers[dice.of(_HEADERS)] = dice.of(TEXTS)
             target = "headers"
         request = HttpRequest(method, path, query, headers, body)
-        known = len(self.crashes)
         try:
             reply = world.venue.request(request, world.wall_ms)
             said = msgspec.json.decode(reply.body) if reply.body.startswith(b"{") else {}
         except Exception as error:
             self.score.uncaught(target, body or query.encode("utf-8", "surrogatepass"), error)
             return
-        if len(self.crashes) > known:
-            self.score.broke(target, f"{(body or query)[:300]!r}: {self.crashes[-1]}")
-        elif said.get("retCode") == 0:
+        if self._fell(target, body or query.encode("utf-8", "replace")):
+            return
+        if said.get("retCode") == 0:
             self.score.taken(target)
         else:
             self.score.refused(target)
+
+    def _fell(self, target: str, raw: bytes) -> bool:
+        """Score what the venue caught of its own faults."""
+        for words in self.crashes:
+            self.score.broke(target, f"{raw[:300]!r}: {words}")
+        fell = bool(self.crashes)
+        self.crashes.clear()
+        return fell
 
     def frame(self, name: str) -> None:
         """Send a mutated frame on a signed stream that was authenticated, or not."""
@@ -179,7 +184,8 @@ class Attack:
             self.score.uncaught(f"frame {name}", raw, error)
             self.sessions.pop(name, None)
         else:
-            self.score.taken(f"frame {name}")
+            if not self._fell(f"frame {name}", raw):
+                self.score.taken(f"frame {name}")
 
 
 def _text_or_bytes(dice: Dice, raw: bytes) -> str | bytes:

@@ -91,5 +91,5 @@ def told() -> list[bytes]:
     for path, queries in QUERIES.items():
         out += [world.get(key, path, query).body for query in queries]
     out += private.due(world.wall_ms + 60_000)
-    assert not world.venue.door.crashes, world.venue.door.crashes
+    assert not world.desk.crashes, world.desk.crashes
     return sorted(set(out), key=lambda raw: (len(raw), raw))
