@@ -20,11 +20,21 @@ from engine.venue.words import (
 
 def check(world: World, market: Market) -> None:
     """Take over whoever the present mark has ruined."""
-    if not market.holders:
+    _check(world, market, list(market.holders.values()))
+
+
+def check_account(world: World, market: Market, account: Account) -> None:
+    """Take over what an account has just opened beyond its liquidation price."""
+    held = (market.holders.get((account.uid, idx)) for idx in (0, 1, 2))
+    _check(world, market, [pair for pair in held if pair is not None])
+
+
+def _check(world: World, market: Market, holders: list[tuple[Account, Position]]) -> None:
+    if not holders:
         return
     mark = market.quote.mark
     crossed: dict[int, Account] = {}
-    for account, position in list(market.holders.values()):
+    for account, position in holders:
         if account.margin_mode is not MarginMode.ISOLATED:
             crossed[account.uid] = account
         elif _ruined(position, mark):

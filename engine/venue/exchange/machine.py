@@ -194,6 +194,8 @@ class Exchange:
                 act(world, market, account, command)
                 if market.price is not None:
                     triggers.check(world, market)
+                    if world.touched:
+                        liquidation.check_account(world, market, account)
 
         return handle
 
@@ -203,8 +205,7 @@ class Exchange:
         if market is None:
             world.out.append(_unknown_symbol(command))
             return
-        market.price = command
-        market.eaten[Side.BUY] = market.eaten[Side.SELL] = checks.ZERO
+        market.move(command)
         if market.waits():
             matching.fill_passed(world, market, command.last)
             triggers.check(world, market)
@@ -218,6 +219,8 @@ class Exchange:
             return
         matching.fill_from_prints(world, market, command)
         triggers.check(world, market)
+        if world.touched:
+            liquidation.check(world, market)
 
     def _funding(self, command: commands.Funding) -> None:
         world = self._world

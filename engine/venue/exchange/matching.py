@@ -98,7 +98,8 @@ def take(world: World, market: Market, account: Account, order: Order) -> None:
     for price, qty in fills:
         positions.apply_fill(world, market, account, order, qty, price, is_maker=False)
     filled = sum((qty for _, qty in fills), ZERO)
-    market.eaten[order.side] += filled
+    if fills:
+        market.ladder(world.book, order.side).eat(filled)
     if filled == leaves:
         life.end(world, market, account, order, OrderStatus.FILLED)
     elif order.time_in_force is TimeInForce.IOC:
@@ -116,7 +117,7 @@ def _offer(
     world: World, market: Market, order: Order, limit: Decimal, leaves: Decimal
 ) -> tuple[list[Fill], RejectReason | None]:
     """Return what an order gets at once, and why the engine kills it, if it does."""
-    if order.time_in_force is TimeInForce.POST_ONLY:
+    if order.time_in_force in (TimeInForce.POST_ONLY, TimeInForce.RPI):
         takes = would_take(world, market, order.side, limit)
         return [], RejectReason.POST_ONLY if takes else None
     fills = plan(world, market, order.side, leaves, limit)

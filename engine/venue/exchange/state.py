@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from engine.venue.exchange.book import BookModel, Level, after_eaten
+from engine.venue.exchange.book import BookModel, Ladder, Level
 from engine.venue.exchange.commands import Price
 from engine.venue.exchange.events import Event, OrderChanged
 from engine.venue.exchange.ledger import make_id
@@ -58,8 +58,9 @@ class Market:
     """One symbol: its rules, its price, who waits and who holds."""
 
     __slots__ = (
+        "_asks",
+        "_bids",
         "buys",
-        "eaten",
         "holders",
         "instrument",
         "price",
@@ -67,6 +68,7 @@ class Market:
         "stops",
         "symbol",
         "trailing",
+        "watches",
     )
 
     def __init__(self, instrument: Instrument) -> None:
@@ -80,9 +82,27 @@ class Market:
             for source in TriggerBy
             for direction in (RISING, FALLING)
         }
+        self.watches = tuple(self.stops.values())
         self.trailing: dict[tuple[int, int], tuple[Account, Position]] = {}
         self.holders: dict[tuple[int, int], tuple[Account, Position]] = {}
-        self.eaten = {Side.BUY: ZERO, Side.SELL: ZERO}  # by takers since the last price
+        self._asks: Ladder | None = None  # what a buyer takes, since the last price
+        self._bids: Ladder | None = None
+
+    def ladder(self, book: BookModel, taker: Side) -> Ladder:
+        """Return the side of the book that a taker eats."""
+        ladder = self._asks if taker is Side.BUY else self._bids
+        if ladder is None:
+            ladder = Ladder(book.side(self.instrument, self.quote.last, taker))
+            if taker is Side.BUY:
+                self._asks = ladder
+            else:
+                self._bids = ladder
+        return ladder
+
+    def move(self, price: Price) -> None:
+        """Take a new price; it brings a fresh book."""
+        self.price = price
+        self._asks = self._bids = None
 
     def resting(self, side: Side) -> Watch:
         """Return where a side's resting orders wait."""
@@ -172,10 +192,7 @@ class World:
 
     def levels(self, market: Market, taker: Side) -> Iterator[Level]:
         """Return an iterator over what a taker meets now, best first."""
-        quote = market.quote
-        return after_eaten(
-            self.book.side(market.instrument, quote.last, taker), market.eaten[taker]
-        )
+        return market.ladder(self.book, taker).walk()
 
     def slot(self, account: Account, symbol: str, position_idx: int) -> Position:
         """Return a position slot, made on its first use."""
