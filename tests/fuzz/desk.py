@@ -98,6 +98,13 @@ class Attack:
             for side, by in (("Buy", 0.99), ("Sell", 1.01), ("Buy", 1.01))
         ])  # fmt: skip
 
+    def _ids(self) -> list[bytes]:
+        """Changes of an order that is there."""
+        orders = self.world.desk.account(self.dice.of(self.keys).uid).orders
+        if not orders:
+            return []
+        return written([{**S, "orderId": self.dice.of(list(orders)), "qty": "0.011"}])
+
     def run(self, cases: int) -> Score:
         """Run so many cases."""
         for i in range(cases):
@@ -123,6 +130,8 @@ class Attack:
         samples = self.bodies[path]
         if path == "/v5/order/create":
             samples = [*samples, *self.live, *self.live]
+        elif path in ("/v5/order/amend", "/v5/order/cancel"):
+            samples = [*samples, *self._ids(), *self._ids()]
         body = mutate(self.dice, samples) if self.dice.below(8) else self.dice.of(samples)
         self._send(f"POST {path}", "POST", path, "", body)
 

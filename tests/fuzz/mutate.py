@@ -165,15 +165,15 @@ def mutate(dice: Dice, samples: list[bytes]) -> bytes:
     """Return a mutated sample: torn, or telling something strange, or both."""
     raw = dice.of(samples)
     kind = dice.below(10)
-    if kind < 6:
+    if kind < 9:
         try:
             value = msgspec.json.decode(raw)
-            for _ in range(1 + dice.below(3)):
+            for _ in range(dice.of((1, 1, 1, 2, 3))):
                 value = change(dice, value)
             raw = msgspec.json.encode(value)
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
             kind = 9
-    if kind >= 5:
+    if kind >= 8:
         for _ in range(1 + dice.below(2)):
             raw = tear(dice, raw, dice.of(samples))
     return raw

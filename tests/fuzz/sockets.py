@@ -45,6 +45,7 @@ class Attacker:
         self.http: http.client.HTTPConnection | None = None
         self.sockets: dict[str, ClientConnection] = {}
         self.idle: list[ClientConnection] = []  # readers that never read
+        self.stack = contextlib.ExitStack()
         self.key = self.account()
         self.bystander = self.account()
         self.bodies = {path: written(rows) for path, rows in BODIES.items()}
@@ -171,15 +172,20 @@ class Attacker:
         else:
             self.score.taken(f"frame {name}")
 
+    def connect(self, name: str, **options: Any) -> ClientConnection:
+        """Open a socket that is closed at the end."""
+        wish = connect(self.ws + STREAMS[name], open_timeout=TIMEOUT_S, close_timeout=1, ping_interval=None, **options)
+        return self.stack.enter_context(wish)
+
     def open(self, name: str) -> ClientConnection:
         """Open a stream, mostly authenticated; now and then leave one that never reads."""
-        made = connect(self.ws + STREAMS[name], open_timeout=TIMEOUT_S, max_size=None)
+        made = self.connect(name, max_size=None)
         if name != "public" and self.dice.below(4):
             expires = CLOCK.now_ms() + 9_000
             args = [self.key.key, expires, sign(self.key.secret, f"GET/realtime{expires}")]
             made.send(json.dumps({"op": "auth", "args": args}))
         if name == "public" and len(self.idle) < 3:
-            lazy = connect(self.ws + STREAMS[name], open_timeout=TIMEOUT_S, max_queue=1)
+            lazy = self.connect(name, max_queue=1)
             lazy.send(json.dumps({"op": "subscribe", "args": ["orderbook.1000.BTCUSDT"]}))
             self.idle.append(lazy)
         return made
@@ -204,8 +210,8 @@ class Attacker:
             except (http.client.HTTPException, OSError, ValueError, UnicodeError) as error:
                 # The client could not even send it, or the server hung up: both are answers.
                 self.score.refused(f"{kind}: {type(error).__name__}")
-        for line in [*self.sockets.values(), *self.idle]:
-            line.close()
+        with contextlib.suppress(OSError, ConnectionClosed):
+            self.stack.close()
         self.look()
         return self.score
 

@@ -38,13 +38,16 @@ def make_lake(folder: Path, now_ms: int) -> None:
 
 
 @contextlib.contextmanager
-def venue(lake: Path, now_ms: int, log: Path, *, speed: str = "hold") -> Iterator[dict[str, str]]:
+def venue(
+    lake: Path, now_ms: int, log: Path, *, options: tuple[str, ...] = ()
+) -> Iterator[dict[str, str]]:
     """Run `zion sim` on the lake from the present minute; yields its addresses."""
     begin = datetime.fromtimestamp((now_ms - now_ms % MINUTE_MS) / 1000, UTC).replace(tzinfo=None)
     command = [
         str(Path(sys.executable).with_name("zion")),
-        *("sim", "--lake", str(lake), "--interval", INTERVAL, "--speed", speed),
+        *("sim", "--lake", str(lake), "--interval", INTERVAL, "--speed", "hold"),
         *("--start", begin.isoformat(), "--updates", "4"),
+        *options,
     ]
     with log.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603

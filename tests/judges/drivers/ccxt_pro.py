@@ -168,7 +168,7 @@ async def stop_order(ex, heard):
 async def refused(ex, heard):
     near, _ = await prices(ex)
     try:
-        made = await ex.create_order_ws(S, "limit", "buy", 100_000, near(-0.004))
+        made = await ex.create_order_ws(S, "limit", "buy", 900, near(-0.004))
     except ccxt.pro.ExchangeError:
         return
     raise AssertionError(f"accepted: {made}")

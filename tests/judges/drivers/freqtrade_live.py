@@ -126,8 +126,11 @@ class Session:
 
     def orders(self):
         """Open orders as the exchange shows them, conditional ones included."""
-        api = self.bot.exchange._api
-        return api.fetch_open_orders(PAIR) + api.fetch_open_orders(PAIR, params={"trigger": True})
+        return self.bot.exchange._api.fetch_open_orders(PAIR)
+
+    def held(self):
+        """Open positions as the exchange shows them."""
+        return [p for p in self.bot.exchange.fetch_positions(PAIR) if p["contracts"]]
 
     def market_data(self):
         self.bot.exchange.refresh_latest_ohlcv([(PAIR, "1m", self.bot.config["candle_type_def"])])
@@ -155,7 +158,7 @@ class Session:
     def enters(self):
         self.process()
         trade = need(self.stub(), "no trade was opened")
-        until(lambda: self.process() or self.stub().open_entry_or_exit_orders == [], "unfilled", 20)
+        until(lambda: self.process() or not self.stub().open_orders_ids, "unfilled", 20)
         trade = self.stub()
         need(trade.amount > 0 and trade.open_rate > 0 and trade.leverage == 3, str(trade))
         need(trade.fee_open_cost and trade.fee_open_cost > 0, "the entry's fee is not known")
@@ -164,7 +167,7 @@ class Session:
         until(lambda: self.process() or self.stub().has_open_sl_orders, "no stop on exchange", 20)
         stops = [o for o in self.orders() if o["reduceOnly"]]
         need(len(stops) == 1 and stops[0]["stopPrice"], str(stops))
-        held = self.bot.exchange.fetch_positions(PAIR)
+        held = self.held()
         need(held and held[0]["leverage"] == 3 and held[0]["marginMode"] == "isolated", str(held))
         need(self.stub().liquidation_price, "no liquidation price")
 
@@ -186,7 +189,7 @@ class Session:
             "the amount stays",
             20,
         )
-        held = self.bot.exchange.fetch_positions(PAIR)[0]["contracts"]
+        held = self.held()[0]["contracts"]
         need(abs(held - self.stub().amount) < 1e-9, f"{held} held, {self.stub().amount} known")
 
     def funding(self):
@@ -200,7 +203,7 @@ class Session:
         self.rpc._rpc_force_exit(str(trade.id), "market")
         until(lambda: self.process() or self.stub() is None, "the trade stays open", 20)
         need(not self.orders(), "orders left behind")
-        need(not self.bot.exchange.fetch_positions(PAIR), "a position is left")
+        need(not self.held(), "a position is left")
         closed = Trade.get_trades([Trade.is_open.is_(False)]).first()
         need(closed.close_profit_abs is not None and closed.fee_close_cost, str(closed))
 
@@ -228,7 +231,7 @@ class Session:
         self.process()
         for _ in range(60):
             W.step(10)
-            if not self.bot.exchange.fetch_positions(PAIR):
+            if not self.held():
                 break
         until(lambda: self.process() or self.stub() is None, "the stop's fill was not seen", 20)
         closed = Trade.get_trades([Trade.is_short.is_(True)]).first()

@@ -224,7 +224,7 @@ class Desk:
     async def refused(self):
         price = await MARKET.price(self.rest, -0.004)
         link = await self.submit(
-            BUY, TYPE.LIMIT, nt.Quantity(10_000.0, 3), price=price, time_in_force=GTC
+            BUY, TYPE.LIMIT, nt.Quantity(900.0, 3), price=price, time_in_force=GTC
         )
         event = await self.trade.wait(
             "OrderRejected", lambda e: e.client_order_id == link, "rejection"
@@ -240,7 +240,7 @@ async def wrong_secret():
     try:
         await ear.open()
         said = await ear.wait("BybitWebSocketError", anything, "the refusal")
-        need("sign" in said.message.lower(), said.message)
+        need("op=auth" in said.message, said.message)
     finally:
         await client.close()
 
