@@ -35,7 +35,7 @@ class Bystander:
     def seen(self) -> tuple[Any, ...]:
         """Return what the account has; the price may fill its order, nothing else may happen."""
         account = self.world.desk.account(self.uid)
-        orders = len(account.orders)
+        orders = len(account.open_of("BTCUSDT"))
         return orders, account.wallet.wallet_balance if not account.executions else None
 
     def check(self, score: Score) -> None:
@@ -100,7 +100,7 @@ class Attack:
 
     def _ids(self) -> list[bytes]:
         """Changes of an order that is there."""
-        orders = self.world.desk.account(self.dice.of(self.keys).uid).orders
+        orders = self.world.desk.account(self.dice.of(self.keys).uid).open_of("BTCUSDT")
         if not orders:
             return []
         return written([{**S, "orderId": self.dice.of(list(orders)), "qty": "0.011"}])
