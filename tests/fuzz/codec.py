@@ -114,5 +114,3 @@ def fuzz(dice: Dice, cases: int, told: list[bytes]) -> Score:
             else:
                 score.taken(name)
     return score
-
-

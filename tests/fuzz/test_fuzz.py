@@ -44,7 +44,9 @@ def test_venue_survives():
 @pytest.mark.slow
 async def test_sockets_survive():
     replay = small_replay()
-    server = SimServer(replay, "1m", SystemClock(), start_ms=replay.default_start(), rules=NO_LIMITS)
+    server = SimServer(
+        replay, "1m", SystemClock(), start_ms=replay.default_start(), rules=NO_LIMITS
+    )
     async with server.running() as at:
         attack = sockets.Attacker
         score = await asyncio.to_thread(lambda: attack(dice(3), at["rest"], at["ws"]).run(400))

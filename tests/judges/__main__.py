@@ -92,7 +92,9 @@ def main() -> int:
         for judge in wanted or JUDGES:
             verdicts.append(ask(judge, lake))
             done = verdicts[-1]
-            print(f"{judge}: {done.passed} of {len(done.calls)} in {done.seconds:g} s {done.not_run}")
+            print(
+                f"{judge}: {done.passed} of {len(done.calls)} in {done.seconds:g} s {done.not_run}"
+            )
     print("\n" + table(verdicts))
     found = unexpected(verdicts)
     rows = [vars(v) | {"passed": v.passed, "failed": len(v.failed)} for v in verdicts]

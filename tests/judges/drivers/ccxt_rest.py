@@ -1,5 +1,7 @@
 """ccxt, REST: unified calls on the linear market, one named check each."""
 
+import time
+
 import ccxt
 from common import check, need, refused, until, world
 
@@ -8,9 +10,9 @@ S = W.unified
 STATE = {}
 
 
-def client(key, secret):
-    """Return a client that talks to the simulator only."""
-    made = ccxt.bybit({"apiKey": key, "secret": secret, "enableRateLimit": False})
+def client(key, secret, *, patient=True):
+    """Return a client that talks to the simulator only, mostly within its own rate limit."""
+    made = ccxt.bybit({"apiKey": key, "secret": secret, "enableRateLimit": patient})
     made.urls["api"] = {
         name: W.rest if isinstance(url, str) else url for name, url in made.urls["api"].items()
     }
@@ -233,7 +235,12 @@ def fill_or_kill():
 
 def conditional():
     made = EX.create_order(
-        S, "market", "buy", qty(), None, {"triggerPrice": price(0.02), "triggerDirection": "ascending"}
+        S,
+        "market",
+        "buy",
+        qty(),
+        None,
+        {"triggerPrice": price(0.02), "triggerDirection": "ascending"},
     )
     rows = EX.fetch_open_orders(S, params={"trigger": True})
     need(any(o["id"] == made["id"] for o in rows), "not among the conditional orders")
@@ -251,7 +258,8 @@ def reduce_only():
     settled(made["id"], "closed")
     need(size() == 0, f"size {size()}")
     refused(
-        lambda: EX.create_order(S, "market", "sell", 1, None, {"reduceOnly": True}), ccxt.ExchangeError
+        lambda: EX.create_order(S, "market", "sell", 1, None, {"reduceOnly": True}),
+        ccxt.ExchangeError,
     )
 
 
@@ -327,7 +335,13 @@ def trailing_triggers():
 
 def batch():
     rows = [
-        {"symbol": S, "type": "limit", "side": "buy", "amount": qty(), "price": price(-0.004 - i / 1e3)}
+        {
+            "symbol": S,
+            "type": "limit",
+            "side": "buy",
+            "amount": qty(),
+            "price": price(-0.004 - i / 1e3),
+        }
         for i in range(3)
     ]
     made = EX.create_orders(rows)
@@ -335,7 +349,14 @@ def batch():
     to = price(-0.008)
     EX.edit_orders(
         [
-            {"id": o["id"], "symbol": S, "type": "limit", "side": "buy", "amount": qty(), "price": to}
+            {
+                "id": o["id"],
+                "symbol": S,
+                "type": "limit",
+                "side": "buy",
+                "amount": qty(),
+                "price": to,
+            }
             for o in made[:2]
         ]
     )
@@ -362,7 +383,9 @@ def hedge():
     need(sorted(p["side"] for p in rows) == ["long", "short"], str([p["side"] for p in rows]))
     for row in rows:
         side = "sell" if row["side"] == "long" else "buy"
-        EX.create_order(S, "market", side, row["contracts"], None, {"hedged": True, "reduceOnly": True})
+        EX.create_order(
+            S, "market", side, row["contracts"], None, {"hedged": True, "reduceOnly": True}
+        )
     need(not [p for p in EX.fetch_positions([S]) if p["contracts"]], "legs left open")
     EX.set_position_mode(False, S)
 
@@ -425,7 +448,26 @@ def duplicate():
     EX.cancel_all_orders(S)
 
 
+def burst():
+    """More orders in a second than the venue takes: refused as ccxt knows it, none of them lost."""
+    hasty = client(W.key, W.secret, patient=False)
+    hasty.load_markets()
+    size_, at = qty(), price(-0.005)
+    made, error = [], None
+    for _ in range(40):
+        try:
+            made.append(hasty.create_order(S, "limit", "buy", size_, at)["id"])
+        except ccxt.RateLimitExceeded as refusal:
+            error = refusal
+            break
+    need(error is not None, "40 orders in a row and no limit")
+    time.sleep(1.5)
+    need(len(EX.fetch_open_orders(S, limit=50)) == len(made), "an order was lost or doubled")
+    EX.cancel_all_orders(S)
+
+
 def refusals():
+    check("burst of orders -> RateLimitExceeded", burst)
     check(
         "too large an order -> InsufficientFunds",
         lambda: refused(

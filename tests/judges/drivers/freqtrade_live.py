@@ -144,7 +144,9 @@ class Session:
 
     def book(self):
         need(self.bot.exchange.fetch_l2_order_book(PAIR, 1)["asks"], "empty book")
-        need(self.bot.exchange.get_rate(PAIR, side="entry", is_short=False, refresh=True) > 0, "rate")
+        need(
+            self.bot.exchange.get_rate(PAIR, side="entry", is_short=False, refresh=True) > 0, "rate"
+        )
 
     def tickers(self):
         need(PAIR in self.bot.exchange.get_tickers(), "pair missing")

@@ -194,9 +194,7 @@ async def post_only():
 
 async def immediate():
     for tif in (TIF.IOC, TIF.FOK):
-        away = await submit(
-            BUY, TYPE.LIMIT, price=await MARKET.price(C, -0.004), time_in_force=tif
-        )
+        away = await submit(BUY, TYPE.LIMIT, price=await MARKET.price(C, -0.004), time_in_force=tif)
         await settled(away, STATUS.CANCELED)
         near = await submit(BUY, TYPE.LIMIT, price=await MARKET.price(C, 0.004), time_in_force=tif)
         await settled(near, STATUS.FILLED)

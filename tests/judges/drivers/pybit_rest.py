@@ -118,9 +118,7 @@ def every_kline():
 def instruments():
     first = BARE.get_instruments_info(**LINEAR, limit=1)
     need(len(rows(first)) == 1 and first["result"]["nextPageCursor"], "no second page")
-    second = BARE.get_instruments_info(
-        **LINEAR, limit=1, cursor=first["result"]["nextPageCursor"]
-    )
+    second = BARE.get_instruments_info(**LINEAR, limit=1, cursor=first["result"]["nextPageCursor"])
     need(rows(second)[0]["symbol"] != rows(first)[0]["symbol"], "the same page twice")
     need(rows(BARE.get_instruments_info(**LINEAR, status="PreLaunch")) == [], "PreLaunch")
 
@@ -134,7 +132,9 @@ def public():
         check(f"get_{name}_price_kline", klines(f"get_{name}_price_kline", 5))
     check("get_tickers, all", lambda: need(len(rows(BARE.get_tickers(**LINEAR))) > 1, "one"))
     check("get_orderbook", lambda: need(BARE.get_orderbook(**S, limit=50)["result"]["b"], "empty"))
-    check("get_public_trade_history", lambda: need(rows(BARE.get_public_trade_history(**S)), "none"))
+    check(
+        "get_public_trade_history", lambda: need(rows(BARE.get_public_trade_history(**S)), "none")
+    )
     check("get_funding_rate_history", lambda: rows(BARE.get_funding_rate_history(**S, limit=10)))
     check("get_open_interest", lambda: rows(BARE.get_open_interest(**S, intervalTime="1h")))
     check("get_risk_limit", lambda: need(rows(BARE.get_risk_limit(**S)), "none"))
@@ -242,9 +242,7 @@ def post_only():
 
 def immediate():
     for tif in ("IOC", "FOK"):
-        away = place(
-            side="Buy", orderType="Limit", qty=qty(), price=price(-0.004), timeInForce=tif
-        )
+        away = place(side="Buy", orderType="Limit", qty=qty(), price=price(-0.004), timeInForce=tif)
         need(settled(away, "Cancelled")["cumExecQty"] == "0", f"{tif} filled away")
         near = place(side="Buy", orderType="Limit", qty=qty(), price=price(0.004), timeInForce=tif)
         settled(near, "Filled")

@@ -209,7 +209,9 @@ def market(entry, private):
     need(float(fill["execFee"]) > 0 and fill["execType"] == "Trade", str(fill))
     fast = private.wait("execution.fast", lambda e: e["orderId"] == made, "its fast execution")
     need(fast["execId"] == fill["execId"], "another execId")
-    held = private.wait("position", lambda p: p["symbol"] == W.symbol and p["side"] == "Buy", "held")
+    held = private.wait(
+        "position", lambda p: p["symbol"] == W.symbol and p["side"] == "Buy", "held"
+    )
     need(float(held["entryPrice"]) > 0 and "avgPrice" not in held, str(held))
     private.wait("wallet", lambda w: w["coin"] and w["accountType"] == "UNIFIED", "wallet")
 
@@ -243,7 +245,9 @@ def batch(entry, private):
     entry.ask("amend_batch_order", category="linear", request=[w | {"price": to} for w in wish])
     entry.ask("cancel_batch_order", category="linear", request=wish)
     for i in ids:
-        private.wait("order", lambda o, i=i: o["orderId"] == i and o["orderStatus"] == "Cancelled", i)
+        private.wait(
+            "order", lambda o, i=i: o["orderId"] == i and o["orderStatus"] == "Cancelled", i
+        )
 
 
 def refused(entry, private):
@@ -288,7 +292,9 @@ def main():
     ):
         check(name, lambda call=call: call(need(entry, "no entry"), need(private, "no private")))
     if private:
-        check("private socket alive to the end", lambda: need(private.socket.is_connected(), "dead"))
+        check(
+            "private socket alive to the end", lambda: need(private.socket.is_connected(), "dead")
+        )
 
 
 main()
