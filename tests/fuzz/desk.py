@@ -1,4 +1,4 @@
-"""Fuzz of the venue in the process: signed requests and stream frames, mutated after signing's rule.
+"""Fuzz of the venue in the process: mutated requests and stream frames.
 
 Most requests carry a right signature over their mutated payload, so that they reach the machine;
 some carry mutated headers. At the end another account must be as it was and still be able to trade.

@@ -171,7 +171,7 @@ async def stop_order(ex, heard):
     await heard.wait("positions", lambda p: not p["contracts"], "flat")
 
 
-async def refused(ex, heard):
+async def refused(ex, _heard):
     near, _ = await prices(ex)
     try:
         made = await ex.create_order_ws(S, "limit", "buy", 900, near(-0.004))

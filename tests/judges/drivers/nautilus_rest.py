@@ -1,6 +1,7 @@
 """NautilusTrader's HTTP client: the strictest parser of replies, one named check each."""
 
 import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 
 from common import acheck, need
@@ -97,7 +98,7 @@ async def bars():
     end = datetime.now(UTC)
     rows = await C.request_bars(LINEAR, BAR_TYPE, end - timedelta(hours=2), end, None)
     need(len(rows) > 100, f"{len(rows)} bars of two hours")
-    gap = {b.ts_event - a.ts_event for a, b in zip(rows, rows[1:], strict=False)}
+    gap = {b.ts_event - a.ts_event for a, b in itertools.pairwise(rows)}
     need(gap == {60_000_000_000}, f"steps {gap}")
 
 
