@@ -90,7 +90,7 @@ def amend(world: World, market: Market, account: Account, command: AmendOrder) -
     if order.reduce_only and not order.is_conditional:
         draft.qty = min(draft.qty, order.cum_exec_qty + positions.room_to_reduce(account, order))
     if draft.price is not None and draft.price != before.price and not order.is_conditional:
-        draft.price = matching.into_band(market.instrument, market.quote, order.side, draft.price)
+        draft.price = matching.into_band(market, order.side, draft.price)
     free = order.reduce_only or order.is_conditional
     draft.put(order)
     if not free and not triggers.enough_margin(world, market, account, order):

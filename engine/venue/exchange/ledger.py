@@ -50,8 +50,8 @@ def make_id(seed: int, counter: int) -> str:
     For counters under 2**64 and seeds under 2**64 no two pairs share an id (the map is one-to-one).
     """
     number = (((seed << 64) ^ counter) * _ODD) % _WORD
-    text = f"{number ^ (number >> 64):032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = "%032x" % (number ^ (number >> 64))
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 def book_row(

@@ -13,6 +13,7 @@ from engine.venue.words import (
     MarginMode,
     OrderStatus,
     OrderType,
+    PositionMode,
     PositionStatus,
     TimeInForce,
 )
@@ -25,7 +26,12 @@ def check(world: World, market: Market) -> None:
 
 def check_account(world: World, market: Market, account: Account) -> None:
     """Take over what an account has just opened beyond its liquidation price."""
-    held = (market.holders.get((account.uid, idx)) for idx in (0, 1, 2))
+    uid, holders = account.uid, market.holders
+    if account.mode_of(market.symbol) is PositionMode.ONE_WAY:
+        pair = holders.get((uid, 0))
+        _check(world, market, [] if pair is None else [pair])
+        return
+    held = (holders.get((uid, idx)) for idx in (1, 2))
     _check(world, market, [pair for pair in held if pair is not None])
 
 

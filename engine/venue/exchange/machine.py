@@ -7,7 +7,7 @@ changed nothing. Positions and wallets are shown once, at the end of the step th
 """
 
 from collections.abc import Callable
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from typing import Any
 
 from engine.venue.exchange import (
@@ -113,13 +113,13 @@ class Exchange:
         with localcontext(MONEY):
             return self._side(market, Side.SELL, depth), self._side(market, Side.BUY, depth)
 
-    def price_limits(self, symbol: str) -> tuple[Any, Any]:
+    def price_limits(self, symbol: str) -> tuple[Decimal, Decimal]:
         """Return (highest price to buy at, lowest to sell at), on the tick."""
         market = self._world.markets[symbol]
         with localcontext(MONEY):
             return (
-                matching.band_edge(market.instrument, market.quote, Side.BUY),
-                matching.band_edge(market.instrument, market.quote, Side.SELL),
+                matching.edge_of(market, Side.BUY),
+                matching.edge_of(market, Side.SELL),
             )
 
     def _side(self, market: Market, taker: Side, depth: int) -> list[Level]:

@@ -60,6 +60,7 @@ class Market:
     __slots__ = (
         "_asks",
         "_bids",
+        "band_edges",
         "buys",
         "holders",
         "instrument",
@@ -87,6 +88,7 @@ class Market:
         self.holders: dict[tuple[int, int], tuple[Account, Position]] = {}
         self._asks: Ladder | None = None  # what a buyer takes, since the last price
         self._bids: Ladder | None = None
+        self.band_edges: tuple[Decimal, Decimal] | None = None  # to buy, to sell; of this price
 
     def ladder(self, book: BookModel, taker: Side) -> Ladder:
         """Return the side of the book that a taker eats."""
@@ -99,10 +101,17 @@ class Market:
                 self._bids = ladder
         return ladder
 
+    def change(self, instrument: Instrument) -> None:
+        """Take new rules; book and band are worked out anew."""
+        self.instrument = instrument
+        self._asks = self._bids = None
+        self.band_edges = None
+
     def move(self, price: Price) -> None:
         """Take a new price; it brings a fresh book."""
         self.price = price
         self._asks = self._bids = None
+        self.band_edges = None
 
     def resting(self, side: Side) -> Watch:
         """Return where a side's resting orders wait."""
@@ -179,6 +188,11 @@ class World:
         """Return the next id."""
         self.counter += 1
         return make_id(self.seed, self.counter)
+
+    def new_row_id(self, uid: int, symbol: str) -> str:
+        """Return the next id of a log row, in the venue's shape."""
+        self.counter += 1
+        return f"{uid}_{symbol or 'USDT'}_{self.counter}"
 
     def emit_order(self, account: Account, order: Order) -> None:
         """Say that an order is new or another."""

@@ -17,8 +17,12 @@ from engine.venue.words import (
 
 def check(world: World, market: Market) -> None:
     """Fire everything the present prices have reached, until nothing more fires."""
-    if not (market.trailing or any(watch.entries for watch in market.watches)):
-        return
+    for watch in market.watches:
+        if watch.entries:
+            break
+    else:
+        if not market.trailing:
+            return
     quote = market.quote
     prices = {TriggerBy.LAST: quote.last, TriggerBy.MARK: quote.mark, TriggerBy.INDEX: quote.index}
     fired = True
@@ -85,7 +89,7 @@ def fire(world: World, market: Market, account: Account, order: Order) -> None:
     if order.order_type is OrderType.MARKET:
         order.price = matching.slippage_limit(world, market, order)
     elif order.price is not None:
-        order.price = matching.into_band(market.instrument, market.quote, order.side, order.price)
+        order.price = matching.into_band(market, order.side, order.price)
     if not _affordable(world, market, account, order):
         life.cancel(world, market, account, order, CancelType.INSUFFICIENT)
         return

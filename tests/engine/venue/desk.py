@@ -122,7 +122,7 @@ class Desk:
 
     def protect(self, mode: TpslMode = TpslMode.FULL, **more: Any) -> list[Event]:
         for name, value in more.items():
-            if isinstance(value, str):
+            if type(value) is str:
                 more[name] = D(value)
         return self.do(SetTradingStop(uid=1, symbol=SYMBOL, tpsl_mode=mode, **more))
 

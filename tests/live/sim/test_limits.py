@@ -105,12 +105,11 @@ async def test_new_connections_have_a_budget() -> None:
 
     async with running(rules=LimitRules(connects=3)) as v:
         user = await v.user()
-        turned_away = 0
+        turned_away = []
         for _ in range(5):
             try:
                 async with user.stream("private") as stream:
                     await stream.ask({"op": "ping"})
             except InvalidStatus as error:
-                assert error.response.status_code == 403
-                turned_away += 1
-        assert turned_away == 2
+                turned_away.append(error.response.status_code)
+        assert turned_away == [403, 403]
