@@ -33,7 +33,8 @@ _LAST_STAGE = 4
 class Snapshot:
     """One reading of an account, every list complete.
 
-    `executions` reach back to `complete_ms` of the view; orders are the open ones, positions those
+    `executions` reach back to `complete_ms` of the view and were read before `positions`: the
+    newest of them dates that reading, by the venue's own clock. Orders are the open ones, positions those
     with a size.
     """
 
@@ -108,6 +109,8 @@ class AccountView:
     _listed: set[str] | None = None  # the open orders of the snapshot
     _known_ms: int = 0  # the newest moment any report told of
     _floor_ms: int = 0  # that, when the resynchronisation began
+    _flat_before_ms: int = 0  # at this moment or later nothing was held but `_held`
+    _held: set[PositionKey] = field(default_factory=set)
 
     # ------------------------------------------------------------------ reading
 
@@ -196,6 +199,7 @@ class AccountView:
         newest_ms = max((e.exec_time for e in taken.executions), default=0)
         self.complete_ms = max(self.complete_ms, newest_ms)
         listed = {(p.symbol, p.position_idx) for p in taken.positions}
+        self._flat_before_ms, self._held = max(self._floor_ms, newest_ms), listed
         missing = [k for k, e in self._positions.items() if k not in listed and e.report.size]
         for key in missing:
             self._flatten(key)
@@ -276,6 +280,8 @@ class AccountView:
         at = entry.report
         self._known_ms = max(self._known_ms, at.updated_time)
         key = (at.symbol, at.position_idx)
+        if at.updated_time < self._flat_before_ms and key not in self._held and at.size:
+            return False  # late words on a position that a snapshot has proved to be gone
         known = self._positions.get(key)
         if known is not None and known.age() > entry.age():
             return False
