@@ -35,6 +35,10 @@ class WireError(DataError):
     """A message of the venue cannot be read."""
 
 
+class NotOurs(WireError):  # noqa: N818 - no error: a row for somebody else
+    """A row that reads well and tells nothing of what we hold: another product, another coin."""
+
+
 @dataclass(frozen=True, slots=True)
 class BadRequest:
     """What the door answers to a request it cannot read: the venue's code and words."""
