@@ -146,6 +146,10 @@ def switch_mode(world: World, account: Account, command: SwitchMode) -> None:
         world.out.append(Accepted(account.uid))
         _switch(world, account, command.symbol, command.mode)
         return
+    if command.coin != "USDT":
+        text = "params error: symbol or coin=USDT is required"
+        world.out.append(Refused(account.uid, checks.PARAMS, text))
+        return
     known = set(account.position_mode)
     if account.coin_mode is command.mode and all(
         account.position_mode[symbol] is command.mode for symbol in known
