@@ -34,8 +34,8 @@ class Snapshot:
     """One reading of an account, every list complete.
 
     `executions` reach back to `complete_ms` of the view and were read before `positions`: the
-    newest of them dates that reading, by the venue's own clock. Orders are the open ones, positions those
-    with a size.
+    newest of them dates that reading, by the venue's own clock. Orders are the open ones,
+    positions those with a size.
     """
 
     orders: tuple[OrderReport, ...] = ()
