@@ -233,7 +233,8 @@ async def test_a_slow_reader_loses_no_execution_and_reads_the_newest_orders():
     world = Private(items_waiting_max=20)
     await world.up()
     for n in range(100):
-        stamp = {"updatedTime": str(START_MS + n), "cumExecQty": str(n)}
+        at = n ^ 1  # each pair the wrong way round
+        stamp = {"updatedTime": str(START_MS + at), "cumExecQty": str(at)}
         world.sockets.last.push(push("order", order_row("a", qty="200", **stamp)))
         world.sockets.last.push(push("execution", fill_row(n)))
     fills: list[str] = []
