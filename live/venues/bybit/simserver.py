@@ -254,7 +254,7 @@ class SimServer:
 
     async def start(self, port: int = 0) -> dict[str, str]:
         """Listen on loopback and begin to play; returns the two addresses."""
-        # Named TCP: only then does asyncio switch off Nagle's delay on what is accepted.
+        # With its protocol named, asyncio sends small replies at once (TCP_NODELAY).
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
