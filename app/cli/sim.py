@@ -15,8 +15,8 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    help="Serve Bybit's public V5 market, REST and streams, replayed from a lake."
-    " Prints one JSON line when ready.",
+    help="Serve a whole Bybit V5 (linear) on loopback, replayed from a lake: market, orders,"
+    " accounts, streams. Prints one JSON line when ready.",
     epilog="Example:  zion sim --lake var/lake --interval 15m --speed 900",
 )
 def sim(
@@ -29,9 +29,15 @@ def sim(
     start: Annotated[
         str | None, typer.Option(help="ISO time (UTC) where the clock begins.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of drawn faults.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of ids, keys, books and drawn faults.")] = 0,
     faults: Annotated[Path | None, typer.Option(help="JSON list of faults to arm.")] = None,
     updates: Annotated[int, typer.Option(min=0, max=60, help="Pushes of an open candle.")] = 4,
+    now: Annotated[
+        bool, typer.Option("--now", help="Shift the history so that its clock shows today's time.")
+    ] = False,
+    limits: Annotated[
+        bool, typer.Option("--limits/--no-limits", help="The venue's own request limits.")
+    ] = True,
 ) -> None:
     """Run the venue simulator until interrupted."""
     import asyncio
@@ -41,7 +47,8 @@ def sim(
     from live.clock import SystemClock
     from live.settings import load_settings
     from live.venues.bybit.faults import draw_faults, read_faults
-    from live.venues.bybit.lakereplay import read_replay
+    from live.venues.bybit.lakereplay import read_replay, shifted
+    from live.venues.bybit.simlimits import NO_LIMITS
     from live.venues.bybit.simserver import SimServer, parse_speed
 
     path = lake or load_settings().settings.lake_path
@@ -56,7 +63,19 @@ def sim(
     replay = read_replay(path, interval, venue=venue, symbols=names)
     Out().skipped(replay.skips)
     begin = _begin(start, replay) if start else replay.default_start()
-    server = SimServer(replay, interval, SystemClock(), speed=pace, start_ms=begin, updates=updates)
+    clock = SystemClock()
+    if now:
+        replay, begin = shifted(replay, begin, clock.now_ms())
+    server = SimServer(
+        replay,
+        interval,
+        clock,
+        speed=pace,
+        start_ms=begin,
+        updates=updates,
+        seed=seed,
+        rules=None if limits else NO_LIMITS,
+    )
     if faults is not None:
         try:
             armed = read_faults(faults.read_bytes())

@@ -126,6 +126,7 @@ class WalletReport:
     account_im_rate: Decimal | None = None
     account_mm_rate: Decimal | None = None
     cum_realised_pnl: Decimal = ZERO
+    updated_time: int = 0  # when the venue wrote it: the stream's creationTime, a reply's time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,3 +148,28 @@ class LogReport:
     trade_id: str = ""
     qty: Decimal = ZERO
     trade_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedPnlReport:
+    """What one closing order earned, fees included."""
+
+    symbol: str
+    order_id: str
+    side: str  # of the closing order
+    closed_pnl: Decimal
+    closed_size: Decimal = ZERO
+    qty: Decimal = ZERO
+    order_price: Decimal | None = None
+    order_type: str = ""
+    exec_type: str = ""
+    cum_entry_value: Decimal = ZERO
+    avg_entry_price: Decimal | None = None
+    cum_exit_value: Decimal = ZERO
+    avg_exit_price: Decimal | None = None
+    fill_count: int = 0
+    leverage: Decimal | None = None
+    open_fee: Decimal | None = None
+    close_fee: Decimal | None = None
+    created_time: int = 0
+    updated_time: int = 0

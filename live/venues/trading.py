@@ -28,6 +28,7 @@ class Accepted:
     order_id: str = ""
     order_link_id: str = ""
     already: bool = False  # the venue said "not modified", "duplicate", "already cancelled"
+    order: OrderReport | None = None  # what a lookup found, where the answer asked for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Refused:
     message: str
     action: str = ""
     retry_after_s: float | None = None  # set where the same request, same id, may be sent again
+    order: OrderReport | None = None  # what a lookup found, where the answer asked for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +212,14 @@ class TradingVenue(Protocol):
         """Set the leverage of both sides; "already so" is `Accepted(already=True)`."""
         ...
 
-    async def look_up(self, symbol: str, order_link_id: str, *, sent_ms: int) -> LookupOutcome:
-        """Look for an order by link id: open, recently closed, then history, as often as due."""
+    async def look_up(
+        self, symbol: str, order_link_id: str, *, sent_ms: int, order_id: str = ""
+    ) -> LookupOutcome:
+        """Look once for an order: open, recently closed, then history.
+
+        By `order_id` where one is given (stops of a position have no link id). Asked again, a
+        second look that finds nothing, late enough after `sent_ms` (venue clock), is `Absent`.
+        """
         ...
 
     async def orders(self, *, symbol: str = "") -> Outcome[list[OrderReport]]:

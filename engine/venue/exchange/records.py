@@ -4,8 +4,9 @@ A record belongs to the machine and changes with it; what leaves it (`events`) i
 names are the venue's own: the codec maps name to name. `None` = "no value" ("" on the wire).
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from operator import attrgetter
 
 from engine.venue.words import (
     CancelType,
@@ -75,6 +76,9 @@ class Order:
     seq: int = 0
     queue_ahead: Decimal = ZERO  # quantity that trades before us at our price (the model's own)
     sequence: int = 0  # arrival rank within the machine: ties are broken by it
+    tpsl_applied: bool = False  # the attached Full pair went over to the position
+    child_tp_order_id: str = ""  # of an attached Partial pair: the newest children
+    child_sl_order_id: str = ""
 
     @property
     def leaves_qty(self) -> Decimal:
@@ -86,9 +90,17 @@ class Order:
         """Mean fill price; None without a fill."""
         return self.cum_exec_value / self.cum_exec_qty if self.cum_exec_qty else None
 
+    @property
+    def is_conditional(self) -> bool:
+        """Tell whether it still waits for its trigger."""
+        return self.order_status is OrderStatus.UNTRIGGERED
+
     def copy(self) -> "Order":
         """Return a copy that no longer changes."""
-        return replace(self)
+        return Order(*_ORDER_VALUES(self))
+
+
+_ORDER_VALUES = attrgetter(*(each.name for each in fields(Order)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +145,7 @@ class Position:
     entry_price: Decimal = ZERO  # quantised, see `Exchange`'s rounding rule
     leverage: Decimal = Decimal(10)
     margin: Decimal = ZERO  # isolated: locked margin incl. closing fee and what was added
+    extra_margin: Decimal = ZERO  # of it: added by hand (+), eaten by funding (-)
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
     trailing_stop: Decimal | None = None  # distance
@@ -154,6 +167,12 @@ class Position:
     leverage_sys_updated_time: int = 0
     mmr_sys_updated_time: int = 0
     seq: int = -1  # never traded
+    tp_order_id: str = ""  # the live orders that protect it (the machine's own)
+    sl_order_id: str = ""
+    trailing_order_id: str = ""
+    partial_order_ids: tuple[str, ...] = ()
+    parent_order_link_id: str = ""  # of the order whose attached pair protects it
+    trail_extreme: Decimal | None = None  # best last price since activation; None = not active
     # what the machine works out whenever it shows the position
     mark_price: Decimal = ZERO
     position_value: Decimal = ZERO
@@ -164,9 +183,17 @@ class Position:
     break_even_price: Decimal | None = None
     unrealised_pnl: Decimal = ZERO
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether anything is held."""
+        return self.side is not None
+
     def copy(self) -> "Position":
         """Return a copy that no longer changes."""
-        return replace(self)
+        return Position(*_POSITION_VALUES(self))
+
+
+_POSITION_VALUES = attrgetter(*(each.name for each in fields(Position)))
 
 
 @dataclass(slots=True)
@@ -186,7 +213,10 @@ class Wallet:
 
     def copy(self) -> "Wallet":
         """Return a copy that no longer changes."""
-        return replace(self)
+        return Wallet(*_WALLET_VALUES(self))
+
+
+_WALLET_VALUES = attrgetter(*(each.name for each in fields(Wallet)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +274,8 @@ class Account:
     uid: int
     margin_mode: MarginMode = MarginMode.ISOLATED
     wallet: Wallet = field(default_factory=Wallet)
-    position_mode: dict[str, PositionMode] = field(default_factory=dict)  # absent = one-way
+    coin_mode: PositionMode = PositionMode.ONE_WAY  # of symbols never switched by name
+    position_mode: dict[str, PositionMode] = field(default_factory=dict)  # absent = coin_mode
     orders: dict[str, Order] = field(default_factory=dict)  # all ever, by id, oldest first
     open_orders: dict[str, Order] = field(default_factory=dict)
     by_link: dict[str, str] = field(default_factory=dict)  # orderLinkId -> orderId, for ever
@@ -254,3 +285,18 @@ class Account:
     closed_pnl: list[ClosedPnl] = field(default_factory=list)
     maker_fee_rate: Decimal = Decimal("0.0002")
     taker_fee_rate: Decimal = Decimal("0.00055")
+    # indexes and caches of the machine
+    open_by_symbol: dict[str, dict[str, Order]] = field(default_factory=dict)
+    order_im: dict[str, Decimal] = field(default_factory=dict)  # symbol -> margin of its orders
+    locked: dict[tuple[str, int], Decimal] = field(default_factory=dict)  # isolated margins
+
+    def mode_of(self, symbol: str) -> PositionMode:
+        """Return how a symbol's positions are kept."""
+        return self.position_mode.get(symbol, self.coin_mode)
+
+    def open_of(self, symbol: str) -> dict[str, Order]:
+        """Return a symbol's open orders, by id, oldest first."""
+        return self.open_by_symbol.get(symbol, _NO_ORDERS)
+
+
+_NO_ORDERS: dict[str, Order] = {}

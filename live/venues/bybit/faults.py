@@ -22,7 +22,64 @@ Kind = Literal[
     "turn_away",  # the next `count` connections are refused
     "rest",  # the next `count` requests fail with `status` (HTTP) or `code` (retCode)
     "random",  # drawn by seed: `count` faults of the kind named in `draw`, spread over all bars
+    # --- a request, by HTTP or by the order-entry stream
+    "lost_request",  # the connection drops before the venue has seen it
+    "lost_reply",  # done, and the connection drops before the answer
+    "slow",  # waits `ms` before it is looked at
+    "late_reply",  # done, answered after `ms`
+    "error",  # refused with `code`, nothing done (10000, 10016, ...)
+    "error_after",  # done, and yet answered with `code`
+    "throttle",  # 10006; `header` = present | past | absent
+    "http",  # HTTP `status` with a page, nothing done
+    "http_after",  # done, and yet HTTP `status` with a page
+    "html",  # a page under HTTP 200, nothing done
+    "html_after",  # done, and a page under HTTP 200
+    "truncated",  # done, the answer cut in the middle
+    "skew",  # the venue's clock reads `ms` more for this request
+    "ban",  # the address is locked out (HTTP 403) for `ms`
+    "stop_rejected",  # an order or a change that carries a stop is refused with `code` (110093)
+    "stale",  # history and realtime do not know the last `ms` yet
+    # --- a private or order-entry stream
+    "push_drop",  # a message is never sent
+    "push_duplicate",  # a message is sent twice
+    "push_late",  # a message is sent `ms` later
+    "push_permute",  # the messages of one moment come in any order, within topics too
+    "double_filled",  # a cancel raced the fill: Filled comes twice, the second as CancelByUser
+    "push_malformed",  # a frame that is not JSON comes before the message
+    "stream_stall",  # half-open: pings are answered, nothing else comes
+    "stream_mute",  # half-open: nothing comes, pings are not answered
+    "stream_close",  # a close frame
+    "stream_abort",  # a TCP reset
+    "refuse_connect",  # new connections of streams are refused for `ms` (0: `count` of them)
+    "refuse_auth",  # a good signature is refused
+    "refuse_subscribe",  # a private subscription is refused
+    "max_active",  # the connection is cut `ms` after it came
+    # --- what happens at the venue
+    "partial_cancel",  # a resting order is filled in part and cancelled by the venue
+    "liquidate",  # the mark price runs through a position's liquidation price
+    "deleverage",  # a position is cut by ADL
+    "reduce_only",  # the venue cuts a risk limit: the position may only shrink
+    "delist",  # a contract's life ends: `value` Delivering, then Closed
+    "human",  # somebody acts at the venue: `action`
+    "expire_key",  # the key that asks is expired from now on
+    "wipe_closed",  # the closed orders that realtime remembers are lost
+    "resnapshot",  # the service restarts: order books begin anew with u = 1
+    "repeat_snapshot",  # an order book's snapshot comes again, with the u it had
+    "skip_u",  # an order book's update is lost
 ]
+HUMAN_ACTIONS = (
+    "close",
+    "resize",
+    "move_stop",
+    "remove_stop",
+    "switch_mode",
+    "set_leverage",
+    "cancel_orders",
+    "withdraw",
+    "deposit",
+    "delete_key",
+    "open",
+)
 _PER_SYMBOL = frozenset({"drop", "late", "duplicate", "malformed", "refuse"})
 _AT_A_BAR = frozenset({"close", "abort", "stall", "mute", "drop", "late", "duplicate", "malformed"})
 
@@ -42,6 +99,18 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: int = 0
     code: int = 0
     draw: str = ""
+    # --- for whom, where and how often
+    account: str = ""  # an API key, or a user id; "" = anyone
+    endpoint: str = ""  # a path or an operation; ending in * = how it begins; "" = any
+    topic: str = ""  # a private topic; "" = any
+    stream: str = ""  # private | trade; "" = both
+    nth: int = 0  # begin at the n-th occasion (0 and 1: the first)
+    probability: float = 1.0  # of firing at an occasion, by the plan's seed
+    ms: int = 0
+    header: str = "present"
+    message: str = ""
+    action: str = ""
+    value: str = ""  # of the action: a price, a share, an amount
 
     def __post_init__(self) -> None:
         if self.kind in _PER_SYMBOL and not self.symbol:
@@ -50,6 +119,16 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"a {self.kind} fault cannot have bars {self.bars}, count {self.count}"
             )
+        if not 0.0 <= self.probability <= 1.0 or self.nth < 0:
+            raise ValueError(
+                f"a {self.kind} fault cannot have probability {self.probability}, nth {self.nth}"
+            )
+        if self.header not in {"present", "past", "absent"}:
+            raise ValueError(f"header {self.header!r} is none of present, past, absent")
+        if self.kind == "delist" and self.value not in ("", "Delivering", "Closed"):
+            raise ValueError(f"value {self.value!r} is none of Delivering, Closed")
+        if self.kind == "human" and self.action not in HUMAN_ACTIONS:
+            raise ValueError(f"action {self.action!r} is none of {', '.join(HUMAN_ACTIONS)}")
 
     @property
     def at_a_bar(self) -> bool:
@@ -67,10 +146,10 @@ def read_faults(raw: bytes) -> list[Fault]:
     """
     try:
         return msgspec.json.decode(raw, type=list[Fault])
-    except msgspec.DecodeError as first:
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as first:
         try:
             return [msgspec.json.decode(raw, type=Fault)]
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
             raise DataError("the list of faults cannot be read", why=str(first)) from None
 
 

@@ -11,6 +11,8 @@ from engine.bars import Bars, interval_ms
 from engine.errors import DataError
 from live.venues.bybit.replay import Replay
 
+_DAY_MS = 86_400_000
+
 
 def read_replay(
     lake: Lake | Path,
@@ -73,3 +75,29 @@ def read_replay(
             hint="zion data list",
         )
     return Replay(step_ms, bars, funding, skips)
+
+
+def shifted(replay: Replay, begin_ms: int, now_ms: int) -> tuple[Replay, int]:
+    """Move a market in time so that it stands at `now_ms` where it would have begun.
+
+    By whole days: the hour of day stays true (and with it funding and wider candles). The market
+    then begins at the same hour as now, at most a day away from `begin_ms`.
+
+    Returns
+    -------
+    Replay, int
+        The moved market, and where it begins: now.
+    """
+    step = replay.interval_ms
+    begin = begin_ms - begin_ms % _DAY_MS + now_ms % _DAY_MS
+    if begin > replay.last + step:
+        begin -= _DAY_MS
+    if begin < replay.first:
+        begin += _DAY_MS
+    delta = now_ms - begin
+    bars = {
+        symbol: Bars.from_arrays(b.ts + delta, b.open, b.high, b.low, b.close, b.volume, b.turnover)
+        for symbol, b in replay.bars.items()
+    }
+    funding = {s: (ts + delta, rates) for s, (ts, rates) in replay.funding.items()}
+    return Replay(step, bars, funding, replay.skips), now_ms

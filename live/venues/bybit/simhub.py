@@ -8,11 +8,16 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.venue import wire
+from engine.venue.exchange.events import Liquidated
 from live.venues.bybit.faults import Fault
-from live.venues.bybit.replay import Replay, partial
+from live.venues.bybit.replay import partial
+from live.venues.bybit.simtopics import Feed, LiquidationFeed, make_feed
+from live.venues.bybit.simvenue import SimVenue
 
 TRANSPORT = "zion.transport"  # scope extension: the TCP transport, for faults that need it
 _OK_STATES = ("close", "abort")
+_UNREAD_BYTES_MAX = 4 << 20  # a reader this far behind is cut off, unless the market waits for it
+_UNREAD_S_MAX = 300.0
 
 
 class Connection:
@@ -23,25 +28,45 @@ class Connection:
         self.socket = socket
         self.topics: dict[str, str] = {}  # topic -> symbol
         self.by_symbol: dict[str, str] = {}
+        self.feeds: dict[str, Feed] = {}
+        self.patient = True  # the market waits for this reader
         self.stalled = False
         self.muted = False
         self.gone = False
 
+    @property
+    def transport(self) -> Any:
+        """The TCP transport; None where the server does not show it."""
+        return self.socket.scope.get("extensions", {}).get(TRANSPORT)
+
     async def send(self, message: bytes) -> None:
-        """Send one text frame, waiting while the client does not read."""
-        transport = self.socket.scope.get("extensions", {}).get(TRANSPORT)
+        """Send one text frame, waiting a while if the client does not read."""
+        transport = self.transport
         self.gone = self.gone or (transport is not None and transport.is_closing())
         if self.gone:
             return
+        unread = 0 if transport is None else transport.get_write_buffer_size()
+        if unread > _UNREAD_BYTES_MAX and not self.patient:
+            self.abort()
+            return
         try:
-            await self.socket.send({"type": "websocket.send", "text": message.decode()})
+            frame = {"type": "websocket.send", "text": message.decode()}
+            if unread:
+                async with asyncio.timeout(_UNREAD_S_MAX):
+                    await self.socket.send(frame)
+            else:
+                await self.socket.send(frame)
+        except TimeoutError:
+            self.abort()
         except (RuntimeError, WebSocketDisconnect, OSError):
             self.gone = True
 
     def abort(self) -> None:
         """Reset the TCP connection."""
         self.gone = True
-        self.socket.scope["extensions"][TRANSPORT].abort()
+        transport = self.transport
+        if transport is not None:
+            transport.abort()
 
     async def close(self) -> None:
         """Send a close frame."""
@@ -56,13 +81,19 @@ class Connection:
 class Hub:
     """All connections, and the faults that wait for their bar."""
 
-    def __init__(self, replay: Replay, interval: str) -> None:
-        self.replay = replay
-        self.interval = interval
-        self.code = wire.interval_code(interval)
+    def __init__(self, venue: SimVenue) -> None:
+        view, plan = venue.desk.view, venue.plan
+        self.venue = venue
+        self.view = view
+        self.replay = view.replay
+        self.interval = view.interval
+        self.code = wire.interval_code(view.interval)
+        self.plan = plan
+        self.feeds: dict[str, Feed] = {}
+        self.patient = True  # wait for slow readers: the market goes as fast as they read
         self.connections: dict[int, Connection] = {}
         self.faults: list[Fault] = []
-        self.fired: dict[str, int] = defaultdict(int)
+        self.fired = plan.fired
         self.sent = 0
         self.opened = 0
         self.unheard_bars = 0  # bars still to pass before anyone may connect again
@@ -106,14 +137,19 @@ class Hub:
         self.connections[connection.number] = connection
         try:
             while True:
-                raw = await socket.receive_text()
+                message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    break
+                raw = message.get("text") or message.get("bytes") or b""
                 await self._answer(connection, raw)
-        except (WebSocketDisconnect, KeyError, RuntimeError):
+        except (WebSocketDisconnect, RuntimeError):
             connection.gone = True
         finally:
+            connection.gone = True
             self.connections.pop(connection.number, None)
+            self._forget_feeds()
 
-    async def _answer(self, connection: Connection, raw: str) -> None:
+    async def _answer(self, connection: Connection, raw: str | bytes) -> None:
         if connection.muted:
             return
         conn_id = f"sim-{connection.number}"
@@ -133,18 +169,19 @@ class Hub:
             text = self._subscribe(connection, request.args)
             success = text == ""
         elif request.op == "unsubscribe":
-            for topic in request.args or ():
-                symbol = connection.topics.pop(str(topic), None)
-                if symbol is not None:
-                    connection.by_symbol.pop(symbol, None)
+            self._unsubscribe(connection, request.args)
         else:
-            success, text = False, f"unknown op {request.op}"
+            success, text = False, f"unknown op {request.op}"[:200]
         await connection.send(
             wire.encode_reply(
                 request.op, success=success, ret_msg=text, req_id=request.req_id, conn_id=conn_id
             )
         )
         if success and request.op == "subscribe":
+            for topic in map(str, request.args):
+                if topic in connection.feeds:
+                    for frame in connection.feeds[topic].first():
+                        await connection.send(frame)
             self.subscribed.set()
 
     def _subscribe(self, connection: Connection, args: Any) -> str:
@@ -154,19 +191,42 @@ class Hub:
         if sum(len(str(a)) + 3 for a in [*args, *connection.topics]) > wire.SUBSCRIBE_CHARS_MAX:
             return "args size >21000"
         wanted: dict[str, str] = {}
+        feeds: dict[str, Feed] = {}
         for topic in map(str, args):
             kind, _, rest = topic.partition(".")
             code, _, symbol = rest.partition(".")
-            if kind != "kline" or code != self.code or symbol not in self.replay.bars:
-                return f"error:handler not found,topic:{topic}"
+            native = kind == "kline" and code == self.code and symbol in self.replay.bars
+            feed = (
+                None if native else self.feeds.get(topic) or make_feed(self.view, topic, self.plan)
+            )
+            if feed is None and not native:
+                return f"error:handler not found,topic:{topic}"[:300]
+            symbol = symbol if native or feed is None else feed.symbol
             if self._refusals.get(symbol, 0) > 0:
                 self._refusals[symbol] -= 1
                 self.fired["refuse"] += 1
                 return f"error:handler not found,topic:{topic}"
             wanted[topic] = symbol
+            if feed is not None:
+                feeds[topic] = feed
         connection.topics.update(wanted)
-        connection.by_symbol.update((symbol, topic) for topic, symbol in wanted.items())
+        connection.feeds.update(feeds)
+        self.feeds.update(feeds)
+        connection.by_symbol.update((s, t) for t, s in wanted.items() if t not in feeds)
         return ""
+
+    def _unsubscribe(self, connection: Connection, args: Any) -> None:
+        for topic in map(str, args) if isinstance(args, list) else ():
+            symbol = connection.topics.pop(topic, None)
+            if connection.feeds.pop(topic, None) is None and symbol is not None:
+                connection.by_symbol.pop(symbol, None)
+        self._forget_feeds()
+
+    def _forget_feeds(self) -> None:
+        """Let go of feeds that nobody reads."""
+        if self.feeds:
+            read = {t for c in self.connections.values() for t in c.feeds}
+            self.feeds = {t: feed for t, feed in self.feeds.items() if t in read}
 
     @property
     def listening(self) -> int:
@@ -184,6 +244,30 @@ class Hub:
                 values = partial(self.replay.values(symbol, index), share)
                 frames[symbol] = self._frame(symbol, minute, values, confirm=False, ts=clock_ms)
         await self._broadcast(frames)
+        await self.push_feeds()
+
+    async def push_feeds(self) -> None:
+        """Push what every other topic has to tell."""
+        liquidations, self.venue.desk.liquidations = self.venue.desk.liquidations, []
+        if not self.feeds:
+            return
+        for event in liquidations:
+            self._liquidated(event)
+        frames = {topic: feed.tick() for topic, feed in self.feeds.items()}
+        for connection in list(self.connections.values()):
+            if connection.stalled:
+                continue
+            connection.patient = self.patient
+            for topic in list(connection.feeds):
+                for frame in frames.get(topic, ()):
+                    await connection.send(frame)
+                    self.sent += 1
+
+    def _liquidated(self, event: Liquidated) -> None:
+        """Remember a liquidation for those who listen."""
+        feed = self.feeds.get(f"allLiquidation.{event.symbol}")
+        if isinstance(feed, LiquidationFeed):
+            feed.add(event)
 
     async def push_closed(self, minute: int, clock_ms: int) -> None:
         """Push the confirmed candles of a minute, faults included."""
@@ -204,6 +288,7 @@ class Hub:
         await self._broadcast(frames)
         for symbol, frame in extra:
             await self._broadcast({symbol: frame})
+        await self.push_feeds()
 
     def _spoil(
         self, fault: Fault, minute: int, frames: dict[str, bytes]
@@ -255,6 +340,7 @@ class Hub:
         for connection in list(self.connections.values()):
             if connection.stalled:
                 continue
+            connection.patient = self.patient
             for symbol in [s for s in frames if s in connection.by_symbol]:
                 await connection.send(frames[symbol])
                 self.sent += 1

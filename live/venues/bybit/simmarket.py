@@ -1,7 +1,6 @@
-"""The simulated venue's public requests: one pure function an endpoint, query in, result out."""
+"""The simulated venue's public lists: time, candles, instruments, tickers. Query in, result out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from math import isnan
 from typing import Any
@@ -10,216 +9,236 @@ from urllib.parse import quote
 import numpy as np
 
 from engine.venue import wire
+from engine.venue.instrument import plain
 from engine.venue.wire import number
-from live.venues.bybit.replay import Replay
+from engine.venue.words import InstrumentStatus
+from live.venues.bybit.simanswer import Params, Refused, text, whole
+from live.venues.bybit.simcandles import candles, served
+from live.venues.bybit.simtrades import MarketView
 
-_KLINE_DEFAULT, _INSTRUMENTS_DEFAULT, _FUNDING_MAX = 200, 500, 200
-_FUNDING_MS = 8 * 3_600_000
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The venue's error: its code and its words."""
-
-    code: int
-    message: str
+_KLINE_DEFAULT, _INSTRUMENTS_DEFAULT = 200, 500
+OTHER_CATEGORIES = frozenset({"inverse", "spot", "option"})
 
 
-def _whole(query: Mapping[str, str], name: str, default: int) -> int | Refusal:
-    text = query.get(name, "")
-    if text == "":
-        return default
-    if not text.lstrip("-").isdigit():
-        return Refusal(10001, f"params error: {name} invalid")
-    return int(text)
+def category(query: Params, *, default: str = "") -> str:
+    """Return the category asked for; other known ones exist and are empty here."""
+    wanted = text(query, "category", default)
+    if wanted != "linear" and wanted not in OTHER_CATEGORIES:
+        raise Refused(10001, "params error: category invalid")
+    return wanted
 
 
-def time(_replay: Replay, _interval: str, _query: Mapping[str, str], clock_ms: int) -> Any:
+def symbol_of(view: MarketView, query: Params) -> str:
+    """Return the symbol asked for; `Refused` where the venue has none of that name."""
+    wanted = text(query, "symbol")
+    if category(query, default="linear") != "linear" or wanted not in view.listings:
+        raise Refused(10001, f"params error: symbol invalid {wanted}"[:200])
+    return wanted
+
+
+def time(view: MarketView, _query: Params) -> Any:
     """/v5/market/time."""
-    return {"timeSecond": str(clock_ms // 1000), "timeNano": str(clock_ms * 1_000_000)}
+    now = view.clock_ms
+    return {"timeSecond": str(now // 1000), "timeNano": str(now * 1_000_000)}
 
 
-def kline(replay: Replay, interval: str, query: Mapping[str, str], clock_ms: int) -> Any:
+def kline(view: MarketView, query: Params) -> Any:
     """/v5/market/kline: newest first, the open candle first of all and without a mark."""
-    symbol = query.get("symbol", "")
-    start = _whole(query, "start", 0)
-    end = _whole(query, "end", clock_ms)
-    limit = _whole(query, "limit", _KLINE_DEFAULT)
-    for value in (start, end, limit):
-        if isinstance(value, Refusal):
-            return value
-    assert isinstance(start, int)  # noqa: S101 - narrowed by the loop above
-    assert isinstance(end, int)  # noqa: S101
-    assert isinstance(limit, int)  # noqa: S101
-    if query.get("category", "linear") != "linear":
-        return Refusal(10001, "params error: category invalid")
-    if symbol not in replay.bars:
-        return Refusal(10001, f"Not supported symbols: {symbol}")
-    if query.get("interval") != wire.interval_code(interval):
-        return Refusal(10001, "Invalid period!")
+    symbol = text(query, "symbol")
+    start = whole(query, "start", 0)
+    end = whole(query, "end", view.clock_ms)
+    limit = whole(query, "limit", _KLINE_DEFAULT)
+    code = text(query, "interval")
+    if category(query, default="linear") != "linear":
+        raise Refused(10001, "params error: category invalid")
+    if symbol not in view.listings:
+        raise Refused(10001, f"Not supported symbols: {symbol}"[:200])
+    if not served(code, view.replay.interval_ms):
+        raise Refused(10001, "Invalid period!")
     if not 1 <= limit <= wire.KLINE_LIMIT_MAX:
-        return Refusal(10001, "params error: limit invalid")
+        raise Refused(10001, "params error: limit invalid")
+    if code == wire.interval_code(view.interval):
+        rows = _native_rows(view, symbol, start, end, limit)
+    else:
+        found = candles(view.replay, symbol, code, start, end, limit, view.clock_ms)
+        rows = [[str(c.start), *map(number, c.values)] for c in reversed(found)]
+    return {"symbol": symbol, "category": "linear", "list": rows}
+
+
+def _native_rows(view: MarketView, symbol: str, start: int, end: int, limit: int) -> list[Any]:
+    replay, clock_ms = view.replay, view.clock_ms
     stamps, columns = replay.columns(symbol)
     stop = min(replay.closed(symbol, clock_ms), int(np.searchsorted(stamps, end, side="right")))
     first = max(int(np.searchsorted(stamps, start)), 0)
-    rows = []
+    rows: list[Any] = []
     now = replay.open_bar(symbol, clock_ms)
     if now is not None and start <= now.start <= end:
         rows.append([str(now.start), *("0" if isnan(v) else number(v) for v in now.values)])
     room = limit - len(rows)
     rows += wire.kline_rows(stamps, columns, max(first, stop - room), max(first, stop))
-    return {"symbol": symbol, "category": "linear", "list": rows}
+    return rows
 
 
-def _tick(price: float) -> str:
-    digits = max(0, 5 - len(str(int(price))) if price >= 1.0 else 5)
-    return format(Decimal(1).scaleb(-digits), "f")
+def shadow_kline(view: MarketView, query: Params) -> Any:
+    """/v5/market/mark-price-kline and index-price-kline: here both follow the trades."""
+    result = kline(view, query)
+    result["list"] = [row[:5] for row in result["list"]]
+    return result
 
 
-def instruments(replay: Replay, _interval: str, query: Mapping[str, str], clock_ms: int) -> Any:
+def premium_kline(view: MarketView, query: Params) -> Any:
+    """/v5/market/premium-index-price-kline: no premium, mark and index follow the trades."""
+    result = kline(view, query)
+    result["list"] = [[row[0], "0", "0", "0", "0"] for row in result["list"]]
+    return result
+
+
+def instruments(view: MarketView, query: Params) -> Any:
     """/v5/market/instruments-info, in pages; the cursor comes percent-encoded."""
-    limit = _whole(query, "limit", _INSTRUMENTS_DEFAULT)
-    if isinstance(limit, Refusal):
-        return limit
-    if query.get("category") != "linear" or not 1 <= limit <= wire.INSTRUMENTS_LIMIT_MAX:
-        return Refusal(10001, "params error: category or limit invalid")
-    names = [s for s in replay.bars if query.get("symbol", s) == s]
-    if query.get("status", "Trading") != "Trading":
+    limit = whole(query, "limit", _INSTRUMENTS_DEFAULT)
+    wanted = category(query)
+    if not 1 <= limit <= wire.INSTRUMENTS_LIMIT_MAX:
+        raise Refused(10001, "params error: category or limit invalid")
+    names = [s for s in view.listings if text(query, "symbol", s) == s]
+    base, status = text(query, "baseCoin"), text(query, "status", "Trading")
+    names = [
+        s
+        for s in names
+        if (not base or s == f"{base}USDT") and view.listings.status(s).value == status
+    ]
+    if wanted != "linear":
         names = []
-    cursor = query.get("cursor", "")
+    cursor = text(query, "cursor")
     first = 0
     if cursor:
         head, _, position = cursor.partition("=")
-        if head != "first" or not position.isdigit():
-            return Refusal(10001, "params error: cursor invalid")
-        first = int(position)
-    rows = [_instrument(replay, s, i, clock_ms) for i, s in enumerate(names[first : first + limit])]
+        if head != "first" or not (position.isascii() and position.isdigit()):
+            raise Refused(10001, "params error: cursor invalid")
+        first = int(position[:9])
+    rows = [instrument_row(view, s) for s in names[first : first + limit]]
     more = first + limit < len(names)
     return {
-        "category": "linear",
+        "category": wanted,
         "list": rows,
         "nextPageCursor": quote(f"first={first + limit}") if more else "",
     }
 
 
-def _instrument(replay: Replay, symbol: str, index: int, clock_ms: int) -> dict[str, Any]:
-    price = replay.last_price(symbol, clock_ms)
-    tick = _tick(price)
+def instrument_row(view: MarketView, symbol: str) -> dict[str, Any]:
+    """Write one row of instruments-info."""
+    listing = view.listings[symbol]
+    rules = listing.instrument
     return {
         "symbol": symbol,
-        "symbolId": index + 1,
+        "symbolId": listing.number,
         "contractType": "LinearPerpetual",
-        "status": "Trading",
-        "baseCoin": symbol.removesuffix("USDT"),
+        "status": rules.status.value,
+        "baseCoin": rules.base_coin,
         "quoteCoin": "USDT",
         "settleCoin": "USDT",
         "symbolType": "",
-        "launchTime": str(replay.launch_ms(symbol)),
-        "deliveryTime": "0",
+        "launchTime": str(rules.launch_time),
+        "deliveryTime": str(rules.delivery_time),
         "deliveryFeeRate": "",
-        "priceScale": str(max(0, -int(Decimal(tick).as_tuple().exponent))),
-        "leverageFilter": {"minLeverage": "1", "maxLeverage": "50.00", "leverageStep": "0.01"},
-        "priceFilter": {"minPrice": tick, "maxPrice": "1999999.80", "tickSize": tick},
+        "priceScale": str(max(0, -int(rules.tick_size.as_tuple().exponent))),
+        "leverageFilter": {
+            "minLeverage": plain(rules.leverage_min),
+            "maxLeverage": f"{rules.leverage_max:.2f}",
+            "leverageStep": plain(rules.leverage_step),
+        },
+        "priceFilter": {
+            "minPrice": plain(rules.min_price or rules.tick_size),
+            "maxPrice": plain(rules.max_price),
+            "tickSize": plain(rules.tick_size),
+        },
         "lotSizeFilter": {
-            "maxOrderQty": "1000000.000",
-            "minOrderQty": "0.001",
-            "qtyStep": "0.001",
-            "postOnlyMaxOrderQty": "1000000.000",
-            "maxMktOrderQty": "500000.000",
-            "minNotionalValue": "5",
+            "maxOrderQty": plain(rules.max_order_qty),
+            "minOrderQty": plain(rules.min_order_qty),
+            "qtyStep": plain(rules.qty_step),
+            "postOnlyMaxOrderQty": plain(rules.max_order_qty),
+            "maxMktOrderQty": plain(rules.max_mkt_order_qty),
+            "minNotionalValue": plain(rules.min_notional),
         },
         "unifiedMarginTrade": True,
-        "fundingInterval": 480,
+        "fundingInterval": view.funding_interval_min(symbol),
         "copyTrading": "both",
         "upperFundingRate": "0.00375",
         "lowerFundingRate": "-0.00375",
-        "isPreListing": False,
+        "displayName": "",
+        "forbidUplWithdrawal": False,
+        "isPreListing": rules.status is InstrumentStatus.PRE_LAUNCH,
         "preListingInfo": None,
-        "riskParameters": {"priceLimitRatioX": "0.01", "priceLimitRatioY": "0.02"},
+        "riskParameters": {
+            "priceLimitRatioX": plain(rules.price_limit_x),
+            "priceLimitRatioY": plain(rules.price_limit_y),
+        },
     }
 
 
-def tickers(replay: Replay, _interval: str, query: Mapping[str, str], clock_ms: int) -> Any:
+def tickers(view: MarketView, query: Params) -> Any:
     """/v5/market/tickers: all symbols, or the one asked for."""
-    wanted = query.get("symbol", "")
-    if query.get("category") != "linear" or (wanted and wanted not in replay.bars):
-        return Refusal(10001, "params error: category or symbol invalid")
-    names = [wanted] if wanted else list(replay.bars)
-    rows = [_ticker(replay, s, replay.last_price(s, clock_ms), clock_ms) for s in names]
-    return {"category": "linear", "list": rows}
+    asked = category(query)
+    wanted = text(query, "symbol")
+    if wanted and (asked != "linear" or wanted not in view.listings):
+        raise Refused(10001, "params error: category or symbol invalid")
+    base = text(query, "baseCoin")
+    names = [wanted] if wanted else [s for s in view.listings if base in ("", s[:-4])]
+    rows = [ticker_row(view, s) for s in names] if asked == "linear" else []
+    return {"category": asked, "list": rows}
 
 
-def _ticker(replay: Replay, symbol: str, price: float, clock_ms: int) -> dict[str, str]:
-    day = replay.day(symbol, clock_ms)
-    tick = float(_tick(price))
+def ticker_row(view: MarketView, symbol: str) -> dict[str, str]:
+    """Write one row of tickers."""
+    replay, now = view.replay, view.clock_ms
+    price = replay.last_price(symbol, now)
+    day = replay.day(symbol, now)
     first = day.get("open", price)
-    text = number(price)
+    bid, ask = view.best(symbol)
+    exact_price = view.last(symbol)
+    shown = plain(exact_price)
+    interest = Decimal(str(view.open_interest(symbol, now)))
     return {
         "symbol": symbol,
-        "lastPrice": text,
-        "indexPrice": text,
-        "markPrice": text,
+        "lastPrice": shown,
+        "indexPrice": shown,
+        "markPrice": shown,
         "prevPrice24h": number(first),
         "price24hPcnt": f"{price / first - 1.0:.6f}",
         "highPrice24h": number(max(day.get("high", price), price)),
         "lowPrice24h": number(min(day.get("low", price), price)),
-        "prevPrice1h": number(first),
-        "openInterest": "0",
-        "openInterestValue": "0",
-        "singleOpenInterest": "0",
-        "singleOpenInterestValue": "0",
-        "turnover24h": number(day.get("turnover", 0.0)),
-        "volume24h": number(day.get("volume", 0.0)),
-        "fundingRate": number(_funding_rate(replay, symbol, clock_ms)),
-        "nextFundingTime": str(clock_ms - clock_ms % _FUNDING_MS + _FUNDING_MS),
-        "fundingIntervalHour": "8",
+        "prevPrice1h": plain(view.hour_ago(symbol)),
+        "openInterest": plain(interest * 2),
+        "openInterestValue": f"{interest * 2 * exact_price:.2f}",
+        "singleOpenInterest": plain(interest),
+        "singleOpenInterestValue": f"{interest * exact_price:.2f}",
+        "turnover24h": number(float(f"{day.get('turnover', 0.0):.12g}")),
+        "volume24h": number(float(f"{day.get('volume', 0.0):.12g}")),
+        "fundingRate": number(view.funding_rate(symbol)),
+        "nextFundingTime": str(view.next_funding_ms(symbol)),
+        "fundingIntervalHour": str(max(1, view.funding_interval_min(symbol) // 60)),
         "fundingCap": "0.005",
+        "predictedDeliveryPrice": "",
+        "basisRate": "",
+        "basis": "",
+        "deliveryFeeRate": "",
         "deliveryTime": "0",
-        "bid1Price": number(float(f"{price - tick / 2:.10g}")),
-        "bid1Size": "1000",
-        "ask1Price": number(float(f"{price + tick / 2:.10g}")),
-        "ask1Size": "1000",
+        "bid1Price": plain(bid[0]),
+        "bid1Size": plain(bid[1]),
+        "ask1Price": plain(ask[0]),
+        "ask1Size": plain(ask[1]),
         "preOpenPrice": "",
         "preQty": "",
         "curPreListingPhase": "",
     }
 
 
-def _funding_rate(replay: Replay, symbol: str, clock_ms: int) -> float:
-    series = replay.funding.get(symbol)
-    if series is None:
-        return 0.0
-    at = int(np.searchsorted(series[0], clock_ms, side="right")) - 1
-    return float(series[1][at]) if at >= 0 else 0.0
-
-
-def funding_history(replay: Replay, _interval: str, query: Mapping[str, str], clock_ms: int) -> Any:
-    """/v5/market/funding/history: newest first; a start alone is an error, as at the venue."""
-    symbol = query.get("symbol", "")
-    if query.get("category") != "linear" or symbol not in replay.bars:
-        return Refusal(10001, "params error: category or symbol invalid")
-    if query.get("startTime") and not query.get("endTime"):
-        return Refusal(10001, "params error: startTime without endTime")
-    start = _whole(query, "startTime", 0)
-    end = _whole(query, "endTime", clock_ms)
-    limit = _whole(query, "limit", _FUNDING_MAX)
-    for value in (start, end, limit):
-        if isinstance(value, Refusal):
-            return value
-    stamps, rates = replay.funding.get(symbol, (np.zeros(0, np.int64), np.zeros(0)))
-    inside = (stamps >= start) & (stamps <= end) & (stamps <= clock_ms)
-    pairs = list(zip(stamps[inside], rates[inside], strict=True))[::-1]
-    rows = [
-        {"symbol": symbol, "fundingRate": number(float(r)), "fundingRateTimestamp": str(int(t))}
-        for t, r in pairs[: min(int(limit), _FUNDING_MAX)]  # pyrefly: ignore[bad-argument-type]
-    ]
-    return {"category": "linear", "list": rows}
-
-
-ENDPOINTS: Mapping[str, Callable[[Replay, str, Mapping[str, str], int], Any]] = {
-    "time": time,
-    "kline": kline,
-    "instruments-info": instruments,
-    "tickers": tickers,
-    "funding/history": funding_history,
+Endpoint = Callable[[MarketView, Params], Any]
+LISTS: Mapping[str, Endpoint] = {
+    "/v5/market/time": time,
+    "/v5/market/kline": kline,
+    "/v5/market/mark-price-kline": shadow_kline,
+    "/v5/market/index-price-kline": shadow_kline,
+    "/v5/market/premium-index-price-kline": premium_kline,
+    "/v5/market/instruments-info": instruments,
+    "/v5/market/tickers": tickers,
 }

@@ -1,7 +1,8 @@
-"""A Bybit V5 public market on loopback, replayed from history: REST and streams on one port.
+"""A Bybit V5 (linear) on loopback, replayed from history: REST and streams on one port.
 
 Stands in for the exchange in the demo, the tests and the proofs: the real clients talk to it over
 real sockets. `hold` steps on command, `max` runs as fast as its readers read, a number is a speed.
+The venue itself is `simvenue`; here are its sockets and its pace.
 """
 
 import asyncio
@@ -10,22 +11,20 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
 
-import msgspec
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from engine.errors import DataError
-from engine.venue import wire
 from live.clock import Clock
-from live.venues.bybit import simmarket
-from live.venues.bybit.faults import Fault, read_faults
+from live.venues.bybit.faults import Fault
 from live.venues.bybit.replay import Replay
-from live.venues.bybit.simhub import TRANSPORT, Hub
+from live.venues.bybit.simfaults import PLANNED
+from live.venues.bybit.simhttp import Pages, RequestProtocol, StreamProtocol
+from live.venues.bybit.simhub import Hub
+from live.venues.bybit.simlimits import LimitRules
+from live.venues.bybit.simsession import FRAME_BYTES_MAX
+from live.venues.bybit.simvenue import SimVenue
 
+_BEAT_S = 0.25  # how often the market moves between two candle pushes, at a numeric speed
 Speed = float | Literal["max", "hold"]
 
 
@@ -40,15 +39,6 @@ def parse_speed(text: str | float) -> Speed:
     if not 0.0 < value < float("inf"):
         raise DataError(f"speed {text!r} cannot be used", hint="a positive number, max or hold")
     return value
-
-
-class _Protocol(WebSocketsSansIOProtocol):
-    """Lets a fault reach the TCP transport of a stream."""
-
-    def handle_connect(self, event: Any) -> None:
-        super().handle_connect(event)
-        if getattr(self, "scope", None) is not None:
-            self.scope["extensions"][TRANSPORT] = self.transport  # pyrefly: ignore[unsupported-operation]
 
 
 class _Server(uvicorn.Server):
@@ -73,11 +63,16 @@ class SimServer:
     speed : float or "max" or "hold"
         Replay seconds per second; "max" = back-pressured; "hold" = on command.
     start_ms : int, optional
-        Where the clock begins; all bars closed by then are history. Default: the first bar.
+        Where the clock begins, maybe within a bar; all bars closed by then are history. Default:
+        the first bar.
     updates : int
         Pushes of an open candle per bar.
     paused : bool
         Stand still until `resume`.
+    seed : int
+        Of ids, keys, books, faults.
+    rules : LimitRules, optional
+        What users and addresses may do; the venue's own numbers by default.
     """
 
     def __init__(
@@ -90,6 +85,8 @@ class SimServer:
         start_ms: int | None = None,
         updates: int = 1,
         paused: bool = False,
+        seed: int = 0,
+        rules: LimitRules | None = None,
     ) -> None:
         start = replay.first if start_ms is None else start_ms
         self.replay = replay
@@ -97,17 +94,31 @@ class SimServer:
         self.speed: Speed = "hold" if paused else speed
         self._resumed: Speed = speed
         self.minute = start - start % replay.interval_ms  # the candle that is open
-        self.clock_ms = self.minute
         self.updates = updates
-        self.hub = Hub(replay, interval)
-        self.rest_faults: list[Fault] = []
-        self.requests = 0
+        self.venue = SimVenue(replay, interval, seed=seed, start_ms=start, rules=rules)
+        self.hub = Hub(self.venue)
         self._clock = clock
         self._turn = asyncio.Lock()  # one advance at a time
         self._speed_changed = asyncio.Event()
         self._uvicorn: _Server | None = None
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self._anchor: tuple[float, int] | None = None  # when (s) the venue's time was what (ms)
+        self._most_ms: int | None = None  # time may run this far by itself
+
+    @property
+    def clock_ms(self) -> int:
+        """The venue's time."""
+        return self.venue.desk.now_ms
+
+    @clock_ms.setter
+    def clock_ms(self, to_ms: int) -> None:
+        self.venue.desk.advance(to_ms)
+
+    @property
+    def requests(self) -> int:
+        """How many requests have come in."""
+        return self.venue.door.requests
 
     # ------------------------------------------------------------------ time
 
@@ -128,27 +139,55 @@ class SimServer:
         length_ms = self.replay.interval_ms
         for i in range(1, self.updates + 1):
             share = i / (self.updates + 1)
-            if pace and not await self._wait(length_ms / (self.updates + 1)):
+            at = self.minute + int(share * length_ms)
+            if at < self.clock_ms:
+                continue  # time was set to within the bar
+            if pace and not await self._wait(at):
                 return
-            self.clock_ms = self.minute + int(share * length_ms)
+            self.venue.desk.advance(at)
             await self.hub.push_open(self.minute, share, self.clock_ms)
-        if pace and not await self._wait(length_ms / (self.updates + 1)):
+        if pace and not await self._wait(self.minute + length_ms):
             return
         # The venue's history knows the candle before its stream says so.
         minute, self.minute = self.minute, self.minute + length_ms
-        self.clock_ms = self.minute
+        self.venue.desk.advance(self.minute)
         await self.hub.push_closed(minute, self.clock_ms)
 
-    async def _wait(self, replay_ms: float) -> bool:
-        """Let replay time pass at the speed of now; False when the speed was changed meanwhile."""
+    async def _wait(self, at_ms: int) -> bool:
+        """Let time run to a moment at the speed of now; False when it was changed meanwhile."""
         if not isinstance(self.speed, float | int):
             return True
-        sleep = asyncio.ensure_future(self._clock.sleep(replay_ms / 1000.0 / self.speed))
+        if self._anchor is None:
+            self._anchor = (self._clock.monotonic_s(), self.clock_ms)
+        since_s, begin = self._anchor
+        deadline_s = since_s + (at_ms - begin) / 1000.0 / self.speed
+        self._most_ms = at_ms - 1
+        try:
+            while (left_s := deadline_s - self._clock.monotonic_s()) > 0.0:
+                if not await self._beat(min(left_s, _BEAT_S)):
+                    return False
+                self.catch_up()
+                await self.hub.push_feeds()
+            return True
+        finally:
+            self._most_ms = None
+
+    async def _beat(self, beat_s: float) -> bool:
+        sleep = asyncio.ensure_future(self._clock.sleep(beat_s))
         changed = asyncio.ensure_future(self._speed_changed.wait())
         done, waiting = await asyncio.wait({sleep, changed}, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         return sleep in done
+
+    def catch_up(self) -> None:
+        """Move the venue's time to where the speed of now has brought it."""
+        if self._anchor is None or self._most_ms is None:
+            return
+        since_s, begin = self._anchor
+        speed = self.speed if isinstance(self.speed, float | int) else 0.0
+        passed_ms = (self._clock.monotonic_s() - since_s) * 1000.0 * speed
+        self.venue.desk.advance(min(self._most_ms, begin + int(passed_ms)))
 
     async def _run(self) -> None:
         while True:
@@ -160,6 +199,7 @@ class SimServer:
                 # As fast as the readers read: without a reader, not at all.
                 self.hub.subscribed.clear()
                 await self.hub.subscribed.wait()
+            self.hub.patient = self.speed == "max"
             async with self._turn:
                 await self._one_bar(pace=self.speed != "max")
             await asyncio.sleep(0)
@@ -167,7 +207,12 @@ class SimServer:
     def set_speed(self, speed: Speed) -> None:
         """Change the speed at once."""
         self.speed = speed
+        self._anchor = None
         self._speed_changed.set()
+
+    def change_speed(self, text: str | float) -> None:
+        """Read a speed and go at it at once; `DataError` for what is none."""
+        self.set_speed(parse_speed(text))
 
     def pause(self) -> None:
         """Stand still until `resume`."""
@@ -180,9 +225,9 @@ class SimServer:
         self.set_speed(self._resumed)
 
     def add_faults(self, faults: list[Fault]) -> None:
-        """Arm faults of stream and requests."""
-        self.rest_faults += [f for f in faults if f.kind == "rest" for _ in range(f.count)]
-        self.hub.add_faults(faults)
+        """Arm faults of streams, requests and the venue."""
+        self.venue.plan.add(faults)
+        self.hub.add_faults([fault for fault in faults if fault.kind not in PLANNED])
 
     def state(self) -> dict[str, Any]:
         """Return the truth, for checkers."""
@@ -199,79 +244,18 @@ class SimServer:
             "sent": self.hub.sent,
             "requests": self.requests,
             "faults_fired": dict(self.hub.fired),
-            "faults_waiting": len(self.hub.faults) + len(self.rest_faults),
+            "faults_waiting": len(self.hub.faults) + self.venue.plan.waiting,
+            "sessions": len(self.venue.sessions),
+            "refused": dict(self.venue.limits.refused),
+            "crashes": self.venue.desk.crashes,
         }
-
-    # ------------------------------------------------------------------ HTTP
-
-    def app(self) -> Starlette:
-        """Build the ASGI application."""
-        routes = [
-            Route(f"/v5/market/{name}", self._market(name), methods=["GET"])
-            for name in simmarket.ENDPOINTS
-        ]
-        routes += [
-            Route("/sim/clock", self._sim_clock, methods=["POST"]),
-            Route("/sim/faults", self._sim_faults, methods=["POST"]),
-            Route("/sim/state", self._sim_state, methods=["GET"]),
-        ]
-        stream = WebSocketRoute("/v5/public/linear", self.hub.serve)
-        return Starlette(routes=[*routes, stream])
-
-    def _market(self, name: str) -> Any:
-        async def answer(request: Request) -> Response:
-            self.requests += 1
-            if self.rest_faults:
-                fault = self.rest_faults.pop(0)
-                self.hub.fired["rest"] += 1
-                if fault.status:
-                    return Response("access too frequent", fault.status)
-                body = wire.envelope({}, self.clock_ms, code=fault.code, message="Too many visits!")
-                return Response(body, media_type="application/json")
-            query = dict(request.query_params)
-            if b"%25" in request.scope["query_string"]:
-                result: Any = simmarket.Refusal(10001, "params error: cursor is not verbatim")
-            else:
-                result = simmarket.ENDPOINTS[name](self.replay, self.interval, query, self.clock_ms)
-            if isinstance(result, simmarket.Refusal):
-                body = wire.envelope({}, self.clock_ms, code=result.code, message=result.message)
-            else:
-                body = wire.envelope(result, self.clock_ms)
-            return Response(body, media_type="application/json")
-
-        return answer
-
-    async def _sim_clock(self, request: Request) -> Response:
-        try:
-            wish = msgspec.json.decode(await request.body(), type=dict[str, Any])
-            if "speed" in wish:
-                self.set_speed(parse_speed(wish["speed"]))
-            if "to" in wish:
-                bars = (int(wish["to"]) - self.minute) // self.replay.interval_ms
-                await self.advance(max(0, bars))
-            if "step" in wish:
-                await self.advance(int(wish["step"]))
-        except (msgspec.DecodeError, ValueError, TypeError, DataError) as error:
-            return _json(
-                {"error": str(error), "hint": "{to: ms} | {step: bars} | {speed: N|max|hold}"}, 400
-            )
-        return _json(self.state())
-
-    async def _sim_faults(self, request: Request) -> Response:
-        try:
-            self.add_faults(read_faults(await request.body()))
-        except DataError as error:
-            return _json({"error": error.what, "why": error.why}, 400)
-        return _json(self.state())
-
-    async def _sim_state(self, _request: Request) -> Response:
-        return _json(self.state())
 
     # ------------------------------------------------------------------ life
 
     async def start(self, port: int = 0) -> dict[str, str]:
         """Listen on loopback and begin to play; returns the two addresses."""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # With its protocol named, asyncio sends small replies at once (TCP_NODELAY).
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind(("127.0.0.1", port))
@@ -284,9 +268,11 @@ class SimServer:
                 hint="--port 0 takes a free one",
             ) from error
         config = uvicorn.Config(
-            self.app(),
-            ws=_Protocol,
+            Pages(self, self._clock).app(),
+            http=RequestProtocol,
+            ws=StreamProtocol,
             ws_ping_interval=None,
+            ws_max_size=FRAME_BYTES_MAX + 1,
             ws_per_message_deflate=False,
             log_config=None,
             lifespan="off",
@@ -308,6 +294,9 @@ class SimServer:
         clock.cancel()
         for connection in list(self.hub.connections.values()):
             connection.abort()
+        for session in list(self.venue.sessions.values()):
+            session.ending = "abort"
+            session.wake()
         self._uvicorn.should_exit = True
         await asyncio.gather(http, clock, return_exceptions=True)
         self._uvicorn = None
@@ -324,7 +313,3 @@ class SimServer:
     async def wait(self) -> None:
         """Serve until the server ends."""
         await asyncio.gather(*self._tasks)
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")

@@ -1,0 +1,143 @@
+"""The replayed market, as the machine lives it: prices, prints and funding in the order of time.
+
+A bar is a path of four trades (`simlisting.knots`); between them the price is where
+`replay.partial` draws it. Only symbols that somebody holds or has orders in are played; any other
+gets its price when it is asked for.
+"""
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from itertools import count
+
+import numpy as np
+
+from engine.venue.exchange.commands import Command, Funding, Price, Prints
+from engine.venue.instrument import exact
+from engine.venue.words import Side
+from live.venues.bybit.replay import Replay
+from live.venues.bybit.simlisting import Listings, knot_ms, knots
+
+_SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
+
+
+class Tape:
+    """Plays a replay to a machine.
+
+    Parameters
+    ----------
+    replay : Replay
+    listings : Listings
+    step : callable
+        Takes a command and its time (ms).
+    active : callable
+        Symbols that must be played now.
+    start_ms : int
+        Where the venue's time begins.
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        listings: Listings,
+        step: Callable[[Command, int], object],
+        active: Callable[[], Iterable[str]],
+        start_ms: int,
+    ) -> None:
+        self.replay = replay
+        self.now_ms = start_ms
+        self._listings = listings
+        self._step = step
+        self._active = active
+        self._set: dict[str, float] = {}  # symbol -> the price the machine knows
+        self._bars: dict[str, tuple[int, tuple[tuple[float, Decimal, Prints | None], ...]]] = {}
+
+    # ------------------------------------------------------------------ time
+
+    def advance(self, to_ms: int) -> None:
+        """Let time pass, playing every trade and funding instant on the way."""
+        begin = self.now_ms
+        if to_ms <= begin:
+            return
+        length = self.replay.interval_ms
+        if any(True for _ in self._active()):
+            for start in count(begin - begin % length, length):
+                if start > to_ms:
+                    break
+                self._bar(start, begin, to_ms)
+            self._fund(self.now_ms, to_ms)
+            self.now_ms = to_ms
+            for symbol in sorted(self._active()):
+                self.quote(symbol)
+        self.now_ms = to_ms
+
+    def _bar(self, start: int, begin: int, to_ms: int) -> None:
+        for turn, share in enumerate(_SHARES):
+            at = knot_ms(start, share, self.replay.interval_ms)
+            if not begin < at <= to_ms:
+                continue
+            self._fund(self.now_ms, at)
+            self.now_ms = at
+            for symbol in sorted(self._active()):
+                self._knot(symbol, start, turn)
+
+    def _knot(self, symbol: str, start: int, turn: int) -> None:
+        known = self._bars.get(symbol)
+        if known is None or known[0] != start:
+            known = self._bars[symbol] = (start, self._path(symbol, start))
+        if not known[1]:
+            return
+        value, price, prints = known[1][turn]
+        self._price(symbol, price)
+        self._set[symbol] = value
+        if prints is not None:
+            self._step(prints, self.now_ms)
+
+    def _path(self, symbol: str, start: int) -> tuple[tuple[float, Decimal, Prints | None], ...]:
+        """Return a bar's knots: price, the same on the grid, and what trades there."""
+        index = self.replay.index(symbol, start)
+        if index is None:
+            return ()
+        listing = self._listings[symbol]
+        values = self.replay.values(symbol, index)
+        qty = listing.qty(values[4] / len(_SHARES))
+        out = []
+        for knot in knots(values):
+            price = listing.price(knot.price)
+            side = Side.BUY if knot.buyer else Side.SELL
+            prints = Prints(symbol=symbol, price=price, qty=qty, taker_side=side)
+            out.append((knot.price, price, prints if qty > 0 else None))
+        return tuple(out)
+
+    def _fund(self, after: int, to_ms: int) -> None:
+        """Settle every funding instant in (after, to]."""
+        due: list[tuple[int, str, float]] = []
+        for symbol in self._active():
+            series = self.replay.funding.get(symbol)
+            if series is None:
+                continue
+            first, last = np.searchsorted(series[0], (after, to_ms), side="right")
+            due += [(int(series[0][i]), symbol, float(series[1][i])) for i in range(first, last)]
+        for at, symbol, rate in sorted(due):
+            self.now_ms = max(self.now_ms, at)
+            self._step(Funding(symbol=symbol, rate=exact(rate)), self.now_ms)
+
+    # ------------------------------------------------------------------ prices
+
+    def quote(self, symbol: str) -> Decimal:
+        """Make sure the machine knows a symbol's price of now, and return it."""
+        value = self.replay.last_price(symbol, self.now_ms)
+        price = self._listings[symbol].price(value)
+        if self._set.get(symbol) != value:
+            self._set[symbol] = value
+            self._price(symbol, price)
+        return price
+
+    def shock(self, symbol: str, mark: Decimal) -> None:
+        """Let the mark price touch a value for an instant; the last price stays."""
+        last = self.quote(symbol)
+        command = Price(symbol=symbol, last=last, mark=mark, index=last)
+        self._step(command, self.now_ms)
+        self._price(symbol, last)
+
+    def _price(self, symbol: str, price: Decimal) -> None:
+        self._step(Price(symbol=symbol, last=price, mark=price, index=price), self.now_ms)

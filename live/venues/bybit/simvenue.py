@@ -1,0 +1,99 @@
+"""The whole simulated venue without a socket: desk, door, allowances, faults, signed streams.
+
+Two shells stand on it and add nothing of their own: the HTTP and WebSocket server, and whoever runs
+a client in the same process and on the same virtual time.
+"""
+
+import itertools
+from typing import Literal
+
+from live.venues.bybit.faults import Fault
+from live.venues.bybit.replay import Replay
+from live.venues.bybit.simdesk import Desk
+from live.venues.bybit.simdoor import Door, HttpReply, HttpRequest
+from live.venues.bybit.simfaults import FaultPlan
+from live.venues.bybit.simlimits import LimitRules, Limits
+from live.venues.bybit.simprivate import PrivateSession
+from live.venues.bybit.simsession import Origin, Session
+from live.venues.bybit.simtrade import TradeSession
+
+StreamName = Literal["private", "trade", "public"]
+
+
+class SimVenue:
+    """One simulated Bybit.
+
+    Parameters
+    ----------
+    replay, interval, seed, start_ms
+        As of `Desk`.
+    rules : LimitRules, optional
+        The venue's own allowances by default.
+    faults : list of Fault, optional
+        Armed from the beginning.
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        interval: str,
+        *,
+        seed: int = 0,
+        start_ms: int | None = None,
+        rules: LimitRules | None = None,
+        faults: list[Fault] | None = None,
+    ) -> None:
+        self.plan = FaultPlan(seed, faults or ())
+        self.desk = Desk(replay, interval, seed=seed, start_ms=start_ms, faults=self.plan)
+        self.limits = Limits(rules)
+        self.door = Door(self.desk, self.limits)
+        self.sessions: dict[int, Session] = {}
+        self._numbers = itertools.count(1)
+        self._refused_until: dict[str, int] = {}
+
+    # ------------------------------------------------------------------ requests
+
+    def fate(self, request: HttpRequest) -> Fault | None:
+        """Return the fault that meets a request; the shell waits out a `slow` one, then asks."""
+        return self.door.fate(request)
+
+    def request(self, request: HttpRequest, wall_ms: int, fault: Fault | None = None) -> HttpReply:
+        """Answer one request."""
+        return self.door.handle(request, wall_ms, fault)
+
+    # ------------------------------------------------------------------ streams
+
+    def lets_in(self, stream: StreamName, ip: str, wall_ms: int) -> bool:
+        """Tell whether a new connection is accepted; it counts against the address."""
+        if wall_ms < self._refused_until.get(stream, 0):
+            return False
+        fault = self.plan.draw({"refuse_connect"}, stream=stream, now_ms=self.desk.now_ms)
+        if fault is not None:
+            self._refused_until[stream] = wall_ms + fault.ms
+            return False
+        return self.limits.connect(ip, wall_ms)
+
+    def connect(
+        self,
+        stream: StreamName,
+        wall_ms: int,
+        *,
+        ip: str = "127.0.0.1",
+        max_active: str = "",
+    ) -> Session | None:
+        """Open a signed stream; None = refused."""
+        if not self.lets_in(stream, ip, wall_ms):
+            return None
+        origin = Origin(next(self._numbers), ip, max_active)
+        session: Session = (
+            TradeSession(self.door, origin, wall_ms)
+            if stream == "trade"
+            else PrivateSession(self.desk, origin, wall_ms)
+        )
+        self.sessions[origin.number] = session
+        return session
+
+    def disconnect(self, session: Session) -> None:
+        """Forget a connection that is gone."""
+        session.leave()
+        self.sessions.pop(session.origin.number, None)

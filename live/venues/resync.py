@@ -1,0 +1,270 @@
+"""Keeps an account's view true: stream, snapshots, and the merging of both.
+
+On every `StreamUp` the recipe runs: keep what arrives, read wallet, executions since the last
+reading, positions and orders, merge, then what was kept. Orders that vanished meanwhile are
+asked for one by one. It also runs from time to time on a living stream (a message may be lost
+without a sign), and instead of the stream while that is down.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from engine.venue.reports import OrderReport
+from engine.venue.view import AccountView, News, Snapshot
+from live.clock import Clock
+from live.venues.port import Banned, Ok, Throttled
+from live.venues.trading import (
+    Absent,
+    Found,
+    PrivateStream,
+    StreamDown,
+    StreamUp,
+    TradingVenue,
+)
+
+OVERLAP_MS = 60_000  # executions are read again from this long before the newest known one
+FIRST_SPAN_MS = 7 * 86_400_000 - 1  # what is read of them when nothing is known
+LOOK_GAP_S = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resynced:
+    """The view is true again. `unsettled`: orders whose end the venue has not told yet."""
+
+    news: News
+    unsettled: tuple[OrderReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotResynced:
+    """A list could not be read; the view is stale, nothing that arrived is lost."""
+
+    reason: str
+    retry_after_s: float
+    news: News = field(default_factory=News)
+
+
+async def resync(
+    venue: TradingVenue, view: AccountView, *, since_ms: int | None = None
+) -> Resynced | NotResynced:
+    """Read the account and merge it; the stream's reports may be applied to the view meanwhile.
+
+    Parameters
+    ----------
+    since_ms : int, optional
+        From when on executions are wanted where the view knows none; 7 days back without it.
+    """
+    view.begin_resync()
+    try:
+        taken = await _read(venue, view, since_ms)
+    except asyncio.CancelledError:
+        view.end_resync(complete=False)
+        raise
+    if isinstance(taken, NotResynced):
+        return replace(taken, news=view.end_resync(complete=False))
+    from_snapshot = view.snapshot(taken)
+    from_stream = view.end_resync()
+    unsettled = [o for o in from_stream.vanished if _still_open(view, o)]
+    settled: list[OrderReport] = []
+    for order in unsettled:
+        found = await _end_of(venue, order)
+        if found is not None:
+            view.apply(found)
+            settled.append(found)
+    left = tuple(o for o in unsettled if _still_open(view, o))
+    news = replace(
+        joined(from_snapshot, from_stream),
+        orders=_unique(from_snapshot.orders, from_stream.orders, [o.order_id for o in settled]),
+    )
+    return Resynced(news, left)
+
+
+async def _read(
+    venue: TradingVenue, view: AccountView, since_ms: int | None
+) -> Snapshot | NotResynced:
+    # The wallet first: the other readings are younger than what its reply says the time is.
+    wallet = await venue.wallet()
+    if not isinstance(wallet, Ok):
+        return _failed("wallet", wallet)
+    if view.complete_ms:
+        start_ms = view.complete_ms - OVERLAP_MS
+    else:
+        start_ms = wallet.venue_ms - FIRST_SPAN_MS if since_ms is None else since_ms
+    executions = await venue.executions(start_ms=start_ms)
+    if not isinstance(executions, Ok):
+        return _failed("executions", executions)
+    positions = await venue.positions()
+    if not isinstance(positions, Ok):
+        return _failed("positions", positions)
+    orders = await venue.orders()
+    if not isinstance(orders, Ok):
+        return _failed("orders", orders)
+    return Snapshot(
+        tuple(orders.value), tuple(positions.value), tuple(executions.value), wallet.value
+    )
+
+
+def _failed(what: str, outcome: object) -> NotResynced:
+    if isinstance(outcome, Throttled | Banned):
+        return NotResynced(f"{what}: {type(outcome).__name__.lower()}", outcome.retry_after_s)
+    return NotResynced(f"{what}: {getattr(outcome, 'reason', outcome)}", 1.0)
+
+
+def _still_open(view: AccountView, order: OrderReport) -> bool:
+    now = view.order(order.order_id)
+    return now is not None and now.is_open
+
+
+async def _end_of(venue: TradingVenue, order: OrderReport) -> OrderReport | None:
+    """Ask how an order ended; None while the venue does not say."""
+    found = await venue.look_up(
+        order.symbol, order.order_link_id, order_id=order.order_id, sent_ms=order.updated_time
+    )
+    if isinstance(found, Found):
+        return found.order
+    if isinstance(found, Absent):
+        # Given twice: the venue keeps an order cancelled without a fill for a day only.
+        return replace(order, order_status="Cancelled", cancel_type="UNKNOWN")
+    return None
+
+
+def joined(a: News, b: News) -> News:
+    """Return what two merges changed together."""
+    return News(
+        executions=(*a.executions, *b.executions),
+        orders=_unique(a.orders, b.orders),
+        positions=tuple(dict.fromkeys((*a.positions, *b.positions))),
+        wallet=a.wallet or b.wallet,
+        vanished=(*a.vanished, *b.vanished),
+    )
+
+
+def _unique(*parts: "tuple[str, ...] | list[str]") -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for part in parts for each in part))
+
+
+# ---------------------------------------------------------------------------- the driver
+
+
+@dataclass(frozen=True, slots=True)
+class FeedOptions:
+    """Timings, seconds."""
+
+    check_s: float = 60.0  # a snapshot on a living stream
+    poll_s: float = 5.0  # a snapshot while the stream is down
+    retry_first_s: float = 1.0
+    retry_max_s: float = 30.0
+    settle_s: float = LOOK_GAP_S  # until an order that vanished is asked for again
+
+
+OnNews = Callable[[News], None]
+
+
+class AccountFeed:
+    """Runs one account's stream into its view.
+
+    Parameters
+    ----------
+    on_news : callable
+        Told what changed, at once; executions come to it exactly once.
+    on_down : callable or None
+        Told that the stream fell, and whether the key itself was refused.
+    """
+
+    def __init__(
+        self,
+        venue: TradingVenue,
+        stream: PrivateStream,
+        clock: Clock,
+        *,
+        on_news: OnNews,
+        on_down: Callable[[StreamDown], None] | None = None,
+        view: AccountView | None = None,
+        since_ms: int | None = None,
+        options: FeedOptions | None = None,
+    ) -> None:
+        self.view = view or AccountView()
+        self.resyncs = 0
+        self.failed_resyncs = 0
+        self.up = False
+        self.fatal = ""
+        self._venue = venue
+        self._stream = stream
+        self._clock = clock
+        self._on_news = on_news
+        self._on_down = on_down
+        self._since_ms = since_ms
+        self._options = options or FeedOptions()
+        self._due = asyncio.Event()
+        self._again = False
+
+    async def run(self) -> None:
+        """Run until cancelled; the stream is started, not closed."""
+        await self._stream.start()
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._resync_when_due())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _read(self) -> None:
+        while True:
+            for item in await self._stream.batch():
+                if isinstance(item, StreamUp):
+                    self.up = True
+                    self.view.begin_resync()  # before the first request: nothing falls between
+                    self._again = True
+                    self._due.set()
+                elif isinstance(item, StreamDown):
+                    self.up = False
+                    self.view.stale = True
+                    self.fatal = item.reason if item.fatal else self.fatal
+                    self._due.set()
+                    if self._on_down is not None:
+                        self._on_down(item)
+                else:
+                    self._tell(self.view.apply(item))
+
+    async def _resync_when_due(self) -> None:
+        wait_s = 0.0
+        retry_s = self._options.retry_first_s
+        while True:
+            self._due.clear()
+            self._again = False
+            outcome = await resync(self._venue, self.view, since_ms=self._since_ms)
+            self.resyncs += 1
+            self._tell(outcome.news)
+            if isinstance(outcome, NotResynced):
+                self.failed_resyncs += 1
+                wait_s = max(retry_s, outcome.retry_after_s)
+                retry_s = min(retry_s * 2.0, self._options.retry_max_s)
+            else:
+                retry_s = self._options.retry_first_s
+                wait_s = self._options.check_s if self.up else self._options.poll_s
+                if outcome.unsettled:
+                    wait_s = min(wait_s, self._options.settle_s)
+                if not self.up or self._again:
+                    self.view.stale = True  # true a moment ago, which is not now
+            await self._rest(wait_s, urgent=isinstance(outcome, Resynced))
+
+    async def _rest(self, wait_s: float, *, urgent: bool) -> None:
+        """Wait; a stream that came up or fell ends the wait, unless the venue asked for it."""
+        sleep = asyncio.create_task(self._clock.sleep(wait_s))
+        due = asyncio.create_task(self._due.wait())
+        try:
+            await asyncio.wait(
+                [sleep, due] if urgent else [sleep], return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            sleep.cancel()
+            due.cancel()
+
+    def _tell(self, news: News) -> None:
+        if news:
+            self._on_news(news)

@@ -1,0 +1,188 @@
+"""Orders placed exactly once: what is unknown stays unknown until the venue itself has spoken.
+
+`place_surely` sends an order under one id, however often, until the venue has said yes or no, or
+the wish is stale. The id is the caller's, derived and stored before the first send. An `Unknown` is
+never sent again before a lookup has proven that it is not there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.venue.reports import OrderReport
+from live.clock import Clock
+from live.venues.trading import (
+    Absent,
+    Accepted,
+    Found,
+    NewOrder,
+    OrderChange,
+    PlaceOutcome,
+    Priority,
+    Refused,
+    TradingVenue,
+    Unknown,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait between looks and sends, seconds."""
+
+    look_s: float = 1.5  # the sweep of unknown orders
+    look_max_s: float = 10.0  # a look that keeps failing slows down to this
+    resend_s: float = 0.25  # after a refusal that allows the same id again
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The venue has the order (its last word on it, where a lookup brought it)."""
+
+    order_id: str
+    order_link_id: str
+    order: OrderReport | None = None
+    looks: int = 0
+    sends: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NotPlaced:
+    """The venue has no such order and gets none from us: refused, or stale before it was in."""
+
+    order_link_id: str
+    code: int  # 0 = stale
+    message: str
+    looks: int = 0
+    sends: int = 0
+
+
+Settled = Placed | NotPlaced
+Heard = Callable[[str], OrderReport | None]  # by link id: what a stream has said of it
+
+
+def unheard(_order_link_id: str) -> OrderReport | None:
+    """Stand in where no stream listens."""
+    return None
+
+
+async def settle(
+    venue: TradingVenue,
+    symbol: str,
+    unknown: Unknown,
+    clock: Clock,
+    *,
+    heard: Heard = unheard,
+    patience: Patience = Patience(),
+) -> tuple[Found | Absent, int]:
+    """Ask until the venue has said whether it has the order; returns its word and how many looks.
+
+    Never gives up: an order that may exist is a position that may open.
+    """
+    looks = 0
+    wait_s = patience.look_s
+    while True:
+        told = heard(unknown.order_link_id)
+        if told is not None:
+            return Found(told), looks
+        looks += 1
+        outcome = await venue.look_up(symbol, unknown.order_link_id, sent_ms=unknown.sent_ms)
+        if isinstance(outcome, Found | Absent):
+            return outcome, looks
+        await clock.sleep(wait_s)
+        wait_s = min(wait_s * 1.5, patience.look_max_s)
+
+
+async def place_surely(
+    venue: TradingVenue,
+    order: NewOrder,
+    clock: Clock,
+    *,
+    expires_ms: int,
+    priority: Priority = Priority.ENTRY,
+    heard: Heard = unheard,
+    patience: Patience = Patience(),
+) -> Settled:
+    """Place an order exactly once, or prove that it is not there.
+
+    Parameters
+    ----------
+    order : NewOrder
+        Its `order_link_id` was stored before this call; every send carries the same one.
+    expires_ms : int
+        On the clock: after it nothing is sent (again); what was sent is still settled.
+    heard : callable
+        What the private stream has said of a link id.
+    """
+    sends = looks = 0
+    last = Refused(0, "stale before it was sent")
+    while clock.now_ms() < expires_ms:
+        outcome: PlaceOutcome = await venue.place(order, priority=priority)
+        sends += 1
+        if isinstance(outcome, Accepted):
+            return Placed(outcome.order_id, order.order_link_id, None, looks, sends)
+        if isinstance(outcome, Refused):
+            last = outcome
+            if outcome.retry_after_s is None:
+                return NotPlaced(order.order_link_id, outcome.code, outcome.message, looks, sends)
+            await clock.sleep(max(outcome.retry_after_s, patience.resend_s))
+            continue
+        word, more = await settle(
+            venue, order.symbol, outcome, clock, heard=heard, patience=patience
+        )
+        looks += more
+        if isinstance(word, Found):
+            return Placed(word.order.order_id, order.order_link_id, word.order, looks, sends)
+        last = Refused(0, f"proven absent after {outcome.reason}")
+    return NotPlaced(order.order_link_id, last.code, last.message, looks, sends)
+
+
+async def amend_surely(
+    venue: TradingVenue,
+    change: OrderChange,
+    clock: Clock,
+    *,
+    expires_ms: int,
+    priority: Priority = Priority.PROTECT,
+    patience: Patience = Patience(),
+) -> PlaceOutcome:
+    """Change an order until the venue has taken it or refused it.
+
+    New values are absolute, so the same change sent twice is the change once: an unknown one is
+    sent again, and "not modified" counts as taken.
+    """
+    return await _again(lambda: venue.amend(change, priority=priority), clock, expires_ms, patience)
+
+
+async def cancel_surely(
+    venue: TradingVenue,
+    symbol: str,
+    order_link_id: str,
+    clock: Clock,
+    *,
+    expires_ms: int,
+    priority: Priority = Priority.PROTECT,
+    patience: Patience = Patience(),
+) -> PlaceOutcome:
+    """Cancel an order until the venue has taken the cancel or says the order has ended.
+
+    A cancel twice is a cancel once: an unknown one is sent again.
+    """
+
+    def send():
+        return venue.cancel(symbol, order_link_id=order_link_id, priority=priority)
+
+    return await _again(send, clock, expires_ms, patience)
+
+
+async def _again(send, clock: Clock, expires_ms: int, patience: Patience) -> PlaceOutcome:
+    while True:
+        outcome: PlaceOutcome = await send()
+        if isinstance(outcome, Accepted):
+            return outcome
+        wait_s = patience.look_s
+        if isinstance(outcome, Refused):
+            if outcome.retry_after_s is None:
+                return outcome
+            wait_s = max(outcome.retry_after_s, patience.resend_s)
+        if clock.now_ms() >= expires_ms:
+            return outcome
+        await clock.sleep(wait_s)
