@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "levels": ("app.cli.levels", "Is a base real? Surrogates, planted truth, intervals."),
     "parity": ("app.cli.parity", "Prove that the live path sees what the backtest saw."),
     "sim": ("app.cli.sim", "A Bybit V5 market on loopback, replayed from a lake."),
+    "venue": ("app.cli.venue", "The venue's own words: decode recorded payloads."),
     "serve": ("app.cli.serve", "The shared market layer and its API as a service."),
     "bench": ("app.cli.bench", "Speed figures, each beside its reference."),
 }

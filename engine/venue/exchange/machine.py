@@ -7,7 +7,7 @@ changed nothing. Positions and wallets are shown once, at the end of the step th
 """
 
 from collections.abc import Callable
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from typing import Any
 
 from engine.venue.exchange import (
@@ -113,13 +113,13 @@ class Exchange:
         with localcontext(MONEY):
             return self._side(market, Side.SELL, depth), self._side(market, Side.BUY, depth)
 
-    def price_limits(self, symbol: str) -> tuple[Any, Any]:
+    def price_limits(self, symbol: str) -> tuple[Decimal, Decimal]:
         """Return (highest price to buy at, lowest to sell at), on the tick."""
         market = self._world.markets[symbol]
         with localcontext(MONEY):
             return (
-                matching.band_edge(market.instrument, market.quote, Side.BUY),
-                matching.band_edge(market.instrument, market.quote, Side.SELL),
+                matching.edge_of(market, Side.BUY),
+                matching.edge_of(market, Side.SELL),
             )
 
     def _side(self, market: Market, taker: Side, depth: int) -> list[Level]:
@@ -194,6 +194,8 @@ class Exchange:
                 act(world, market, account, command)
                 if market.price is not None:
                     triggers.check(world, market)
+                    if world.touched:
+                        liquidation.check_account(world, market, account)
 
         return handle
 
@@ -203,8 +205,7 @@ class Exchange:
         if market is None:
             world.out.append(_unknown_symbol(command))
             return
-        market.price = command
-        market.eaten[Side.BUY] = market.eaten[Side.SELL] = checks.ZERO
+        market.move(command)
         if market.waits():
             matching.fill_passed(world, market, command.last)
             triggers.check(world, market)
@@ -218,6 +219,8 @@ class Exchange:
             return
         matching.fill_from_prints(world, market, command)
         triggers.check(world, market)
+        if world.touched:
+            liquidation.check(world, market)
 
     def _funding(self, command: commands.Funding) -> None:
         world = self._world

@@ -51,7 +51,9 @@ def transfer(world: World, account: Account, command: Transfer) -> None:
 
 def _move(world: World, account: Account, amount: Decimal) -> None:
     kind = LogType.TRANSFER_IN if amount >= 0 else LogType.TRANSFER_OUT
-    row = book_row(account, world.new_id(), kind, world.now_ms, cash_flow=q8(amount))
+    row = book_row(
+        account, world.new_row_id(account.uid, ""), kind, world.now_ms, cash_flow=q8(amount)
+    )
     world.out.append(Logged(account.uid, row))
     world.moved_wallets[account.uid] = account
 

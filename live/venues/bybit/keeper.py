@@ -53,6 +53,7 @@ class Link:
     number: int
     socket: FrameSocket
     heard_s: float
+    heard: int = 0  # frames
     ready: bool = False
     ping_sent_s: float = 0.0
     blocked: bool = False  # the reader waits for room: what looks silent is only unread
@@ -222,6 +223,7 @@ class Keeper:
         while True:
             raw = await link.socket.recv()
             link.heard_s = self._clock.monotonic_s()
+            link.heard += 1
             self.frames += 1
             link.blocked = True
             if len(raw) > FRAME_BYTES_MAX:
@@ -238,9 +240,10 @@ class Keeper:
         options = self.options
         link.ping_sent_s = self._clock.monotonic_s()
         unanswered_s: float | None = None  # when the oldest ping without an echo was sent
+        heard = 0  # frames until then: an echo may come in the same millisecond
         while True:
             now_s = self._clock.monotonic_s()
-            if unanswered_s is not None and (link.heard_s > unanswered_s or link.blocked):
+            if unanswered_s is not None and (link.heard > heard or link.blocked):
                 unanswered_s = None
             if unanswered_s is not None and now_s - unanswered_s >= options.pong_s:
                 raise Dead(f"silent for {now_s - link.heard_s:.0f} s, pings unanswered")
@@ -250,6 +253,7 @@ class Keeper:
             ping_s = min(link.ping_sent_s + options.ping_s, link.heard_s + options.quiet_s)
             if now_s >= ping_s and unanswered_s is None:
                 self._pings += 1
+                heard = link.heard
                 await link.socket.send(self._duty.ping(self._pings))
                 link.ping_sent_s = unanswered_s = now_s
             moments = [link.ping_sent_s + options.ping_s, link.heard_s + options.quiet_s]

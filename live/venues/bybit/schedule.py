@@ -6,6 +6,7 @@ all its users with it), and requests of a user to an endpoint in 1 s. Requests w
 
 import heapq
 import itertools
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -42,28 +43,41 @@ DEFAULT_PER_S = _ORDER
 
 
 class Window:
-    """At most `limit` grants in any `length_s` seconds."""
+    """At most `limit` requests in any `length_s` seconds, by the venue's count.
 
-    __slots__ = ("blocked_until_s", "length_s", "limit", "taken")
+    The venue counts a request when it arrives, at some moment between its grant and its answer: it
+    takes room from the one until `length_s` after the other, whatever the latency.
+    """
+
+    __slots__ = ("blocked_until_s", "flying", "length_s", "limit", "taken")
 
     def __init__(self, limit: int, length_s: float) -> None:
         self.limit = limit
         self.length_s = length_s
-        self.taken: deque[float] = deque()
+        self.flying = 0  # granted, not answered yet
+        self.taken: deque[float] = deque()  # when answered
         self.blocked_until_s = 0.0
 
     def free_at_s(self, now_s: float, limit: int | None = None) -> float:
-        """Return the moment from which one more fits; `now_s` if it fits already."""
+        """Return the moment from which one more fits; inf: not before something is answered."""
         while self.taken and self.taken[0] + self.length_s <= now_s:
             self.taken.popleft()
         room = self.limit if limit is None else limit
+        surplus = self.flying + len(self.taken) - room  # so many must go, and one more
         free_s = now_s
-        if len(self.taken) >= room:
-            free_s = self.taken[len(self.taken) - room] + self.length_s
+        if surplus >= len(self.taken):
+            free_s = math.inf
+        elif surplus >= 0:
+            free_s = self.taken[surplus] + self.length_s
         return max(free_s, self.blocked_until_s)
 
-    def take(self, now_s: float) -> None:
-        """Count one grant."""
+    def take(self) -> None:
+        """Count a grant."""
+        self.flying += 1
+
+    def answered(self, now_s: float) -> None:
+        """Count the answer of a grant."""
+        self.flying -= 1
         self.taken.append(now_s)
 
 
@@ -160,19 +174,30 @@ class Scheduler:
         lane.queues.setdefault(ticket.endpoint, deque()).append(ticket)
         self.waiting += 1
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Ticket, now_s: float) -> None:
         """Forget a ticket; its slot is given back if it had been granted."""
         if ticket.granted_s is not None:
-            self.release(ticket)
+            self.release(ticket, now_s)
         elif not ticket.gone:
             ticket.gone = True
             self.waiting -= 1
 
-    def release(self, ticket: Ticket) -> None:
-        """Say that a granted request is over; what it took of the windows stays taken."""
-        if ticket.granted_s is not None and not ticket.gone:
-            ticket.gone = True
-            self.in_flight -= ticket.by_http
+    def release(self, ticket: Ticket, now_s: float) -> None:
+        """Say that a granted request is over; its room in the windows opens a window later."""
+        if ticket.granted_s is None or ticket.gone:
+            return
+        ticket.gone = True
+        self.window(ticket.user, ticket.endpoint).answered(now_s)
+        if ticket.by_http:
+            self.in_flight -= 1
+            self.ip.answered(now_s)
+        # Who slept until something of this user's is answered may know its moment now.
+        for priority in Priority:
+            for by_http in (False, True):
+                lane = self._lanes.get((priority, by_http, ticket.user))
+                if lane is not None and lane.waking:
+                    lane.waking = 0
+                    self._turns[lane.key[:2]].append(lane)
 
     def drain(self) -> list[Ticket]:
         """Remove and return every ticket that waits for HTTP (the address is banned)."""
@@ -221,7 +246,7 @@ class Scheduler:
             if turns and by_http and not self._slots_full(priority):
                 moment = self.ip.free_at_s(now_s, self._ip_room(priority))
                 soonest = moment if soonest is None else min(soonest, moment)
-        return soonest
+        return soonest if soonest != math.inf else None
 
     # ------------------------------------------------------------------ inside
 
@@ -255,16 +280,17 @@ class Scheduler:
         lane.queues[ticket.endpoint].popleft()
         ticket.granted_s = now_s
         self.waiting -= 1
-        self.window(ticket.user, ticket.endpoint).take(now_s)
+        self.window(ticket.user, ticket.endpoint).take()
         if ticket.by_http:
-            self.ip.take(now_s)
+            self.ip.take()
             self.in_flight += 1
 
     def _rest(self, lane: _Lane, now_s: float) -> None:
         """Let a lane sleep until one of its endpoints has room."""
         free_s = min(self.window(lane.key[2], e).free_at_s(now_s) for e in lane.queues)
         lane.waking = next(self._numbers)
-        heapq.heappush(self._asleep, (free_s, lane.waking, lane))
+        if free_s < math.inf:  # else an answer wakes it
+            heapq.heappush(self._asleep, (free_s, lane.waking, lane))
 
 
 def _share_of(allowed: int) -> int:
