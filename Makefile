@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install -q --python $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types check test test-all laws cover bench golden notebooks docs run image lock fresh clean
+.PHONY: help setup fmt lint types check test test-all laws cover bench golden notebooks docs run image lock fresh clean judges
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ golden: setup ## Write the golden files anew (look at the difference before comm
 
 notebooks: setup ## Execute the notebooks into var/notebooks/*.ipynb
 	$(BIN)/python -m research.notebooks.execute
+
+judges: setup ## Independent clients (ccxt, pybit, NautilusTrader, freqtrade) trade on `zion sim`; table and var/judges/report.json
+	$(BIN)/python -m tests.judges $(ARGS)
 
 docs: setup ## Check that every setting, command and link in the documents is true
 	$(BIN)/pytest -q tests/docs

@@ -146,12 +146,7 @@ def switch_mode(world: World, account: Account, command: SwitchMode) -> None:
         world.out.append(Accepted(account.uid))
         _switch(world, account, command.symbol, command.mode)
         return
-    known = set(account.position_mode)
-    if account.coin_mode is command.mode and all(
-        account.position_mode[symbol] is command.mode for symbol in known
-    ):
-        world.out.append(Refused(account.uid, 110025, "Position mode is not modified"))
-        return
+    # By coin the venue is content where nothing changes: bots ask for it at every start.
     world.out.append(Accepted(account.uid))
     for symbol in world.markets:
         refusal = _switch_refused(account, symbol, command.mode)
