@@ -24,6 +24,7 @@ from live.venues.bybit import simacts, simcontrol
 from live.venues.bybit.faults import Fault
 from live.venues.bybit.frames import open_websocket
 from live.venues.bybit.replay import Replay
+from live.venues.bybit.simdoor import HttpReply, HttpRequest
 from live.venues.bybit.simvenue import SimVenue
 
 SYMBOL, OTHER = "AAAUSDT", "BBBUSDT"
@@ -61,6 +62,15 @@ class Steered(Replay):
     def index(self, symbol: str, ts: int) -> int | None:  # noqa: ARG002
         """Return None: no bar is played, nothing trades unasked."""
         return None
+
+
+class _Timely(SimVenue):
+    """A venue whose time has come to now whenever it is asked, as the server's has."""
+
+    def request(self, request: HttpRequest, wall_ms: int, fault: Fault | None = None) -> HttpReply:
+        """Answer one request."""
+        self.desk.advance(wall_ms)
+        return super().request(request, wall_ms, fault)
 
 
 class SimControls:
@@ -119,7 +129,7 @@ class SimControls:
 @contextlib.asynccontextmanager
 async def inside(clock: SimClock, seed: int = 0) -> AsyncIterator[Parts]:
     """The simulator without sockets, on virtual time."""
-    venue = SimVenue(Steered(clock.now_ms()), "1d", seed=seed, start_ms=clock.now_ms())
+    venue = _Timely(Steered(clock.now_ms()), "1d", seed=seed, start_ms=clock.now_ms())
     key = venue.desk.open_account(_EQUITY)
     rng = np.random.default_rng([seed, 0xFACE])
 
