@@ -3,9 +3,11 @@
 The venue orders nothing between its topics, sends messages twice, late and permuted, and no topic
 begins with a snapshot. So every kind of report is merged by a rule that is commutative,
 associative and idempotent: the view is a function of the set of reports seen, not of their
-sequence. (Only where two reports tell of the same millisecond and nothing else in them tells which
-is the later does the one that came last win; the next snapshot settles it.) What a snapshot adds is absence: a position it does not list is flat, an open order it
-does not list has ended, unless something newer arrived meanwhile.
+sequence. (Only where two reports tell of the same millisecond, and nothing else in them tells
+which is the later, does the one that came last win; the next snapshot settles it.)
+
+What a snapshot adds is absence: a position it does not list is flat, an open order it does not
+list has ended, unless something newer arrived meanwhile.
 """
 
 from collections.abc import Iterable
@@ -31,8 +33,9 @@ _LAST_STAGE = 4
 class Snapshot:
     """One reading of an account, every list complete.
 
-    `executions` reach back to `complete_ms` of the view; orders are the open ones, positions those
-    with a size.
+    `executions` reach back to `complete_ms` of the view and were read before `positions`: the
+    newest of them dates that reading, by the venue's own clock. Orders are the open ones,
+    positions those with a size.
     """
 
     orders: tuple[OrderReport, ...] = ()
@@ -106,6 +109,8 @@ class AccountView:
     _listed: set[str] | None = None  # the open orders of the snapshot
     _known_ms: int = 0  # the newest moment any report told of
     _floor_ms: int = 0  # that, when the resynchronisation began
+    _flat_before_ms: int = 0  # at this moment or later nothing was held but `_held`
+    _held: set[PositionKey] = field(default_factory=set)
 
     # ------------------------------------------------------------------ reading
 
@@ -194,6 +199,7 @@ class AccountView:
         newest_ms = max((e.exec_time for e in taken.executions), default=0)
         self.complete_ms = max(self.complete_ms, newest_ms)
         listed = {(p.symbol, p.position_idx) for p in taken.positions}
+        self._flat_before_ms, self._held = max(self._floor_ms, newest_ms), listed
         missing = [k for k, e in self._positions.items() if k not in listed and e.report.size]
         for key in missing:
             self._flatten(key)
@@ -274,6 +280,8 @@ class AccountView:
         at = entry.report
         self._known_ms = max(self._known_ms, at.updated_time)
         key = (at.symbol, at.position_idx)
+        if at.updated_time < self._flat_before_ms and key not in self._held and at.size:
+            return False  # late words on a position that a snapshot has proved to be gone
         known = self._positions.get(key)
         if known is not None and known.age() > entry.age():
             return False

@@ -287,6 +287,19 @@ def test_what_a_snapshot_does_not_list_is_flat_unless_newer_words_came():
     assert [p.symbol for p in view.positions()] == ["AUSDT", "BUSDT"]
 
 
+def test_late_words_on_what_was_opened_and_closed_unheard_do_not_revive_it():
+    view = AccountView()
+    view.apply(position("BUSDT", "2", 10))
+    view.begin_resync()
+    view.apply(position("AUSDT", "5", 20))  # opened and closed while nobody listened
+    both = (fill(2, 1, 20), fill(4, 1, 21))
+    view.snapshot(Snapshot(executions=both, positions=(position("BUSDT", "2", 10),)))
+    view.end_resync()
+    assert [p.symbol for p in view.positions()] == ["BUSDT"]
+    view.apply(position("AUSDT", "7", 21))  # of the reading's own millisecond: it may be later
+    assert [p.symbol for p in view.positions()] == ["AUSDT", "BUSDT"]
+
+
 def test_a_failed_reading_loses_nothing_and_leaves_the_view_stale():
     view = AccountView()
     view.begin_resync()

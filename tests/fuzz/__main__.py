@@ -43,7 +43,11 @@ def _sockets(seed: int, cases: int) -> Score:
         make_lake(lake, clock.now_ms())
         with venue(lake, clock.now_ms(), OUT / "sim.log", options=("--no-limits",)) as at:
             dice = Dice(np.random.default_rng([seed, 3]))
-            return Attacker(dice, at["rest"], at["ws"]).run(cases)
+            score = Attacker(dice, at["rest"], at["ws"]).run(cases)
+    log = (OUT / "sim.log").read_text()
+    for words in log.split("Traceback (most recent call last)")[1:]:
+        score.broke("server", words.strip().splitlines()[-1])
+    return score
 
 
 def _pieces(cases: int) -> list[int]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-
 from engine.venue import wire
 from tests.fuzz.corpus import BODIES, FRAMES, REPLIES, written
 from tests.fuzz.mutate import Dice, mutate
@@ -114,5 +113,3 @@ def fuzz(dice: Dice, cases: int, told: list[bytes]) -> Score:
             else:
                 score.taken(name)
     return score
-
-

@@ -1,4 +1,4 @@
-"""Fuzz of the venue in the process: signed requests and stream frames, mutated after signing's rule.
+"""Fuzz of the venue in the process: mutated requests and stream frames.
 
 Most requests carry a right signature over their mutated payload, so that they reach the machine;
 some carry mutated headers. At the end another account must be as it was and still be able to trade.
@@ -35,7 +35,7 @@ class Bystander:
     def seen(self) -> tuple[Any, ...]:
         """Return what the account has; the price may fill its order, nothing else may happen."""
         account = self.world.desk.account(self.uid)
-        orders = len(account.orders)
+        orders = len(account.open_of("BTCUSDT"))
         return orders, account.wallet.wallet_balance if not account.executions else None
 
     def check(self, score: Score) -> None:
@@ -100,7 +100,7 @@ class Attack:
 
     def _ids(self) -> list[bytes]:
         """Changes of an order that is there."""
-        orders = self.world.desk.account(self.dice.of(self.keys).uid).orders
+        orders = self.world.desk.account(self.dice.of(self.keys).uid).open_of("BTCUSDT")
         if not orders:
             return []
         return written([{**S, "orderId": self.dice.of(list(orders)), "qty": "0.011"}])

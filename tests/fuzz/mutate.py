@@ -14,7 +14,8 @@ NUMBERS = (
 )  # fmt: skip
 TEXTS = (
     "", " ", "\t", "null", "None", "NaN", "Infinity", "-Infinity", "sNaN", "1e999999999", "-0",
-    "0x1f", "1,5", "1 000", "٣", "１２", "é", "\u0000", "\ud7ff", "\uffff", "💥" * 30, "a" * 5_000,
+    "0x1f", "1,5", "1 000", "\u0663", "\uff11\uff12", "é", "\u0000", "\ud7ff", "\uffff", "💥" * 30,
+    "a" * 5_000,
     "'; DROP TABLE orders; --", "../../etc/passwd", "%2525", "{}", "[]", "true", "True", "TRUE",
     "Buy", "buy", "linear", "BTCUSDT", "GTC", "1e-9", "1" * 100, "0." + "1" * 200, "-5", "10000001",
 )  # fmt: skip
@@ -103,29 +104,32 @@ def tear(dice: Dice, raw: bytes, other: bytes) -> bytes:
     at = dice.below(len(raw) + 1)
     to = min(len(raw), at + dice.below(12))
     kind = dice.below(12)
-    if kind == 0:
-        return raw[:at]
-    if kind == 1:
-        return raw[at:]
+    if kind <= 1:
+        return raw[at:] if kind else raw[:at]
     if kind == 2:
-        return raw[:at] + bytes((dice.below(256),)) + raw[at + 1 :]
-    if kind == 3:
-        return raw[:at] + bytes(dice.below(256) for _ in range(dice.below(20))) + raw[to:]
-    if kind == 4:
-        return raw[:at] + dice.of(NUMBERS) + raw[to:]
-    if kind == 5:
-        return raw[:at] + dice.of(WORDS) + raw[to:]
-    if kind == 6:
         return raw[:at] + other[dice.below(len(other) + 1) :]
-    if kind == 7:
-        return raw[:at] + raw[at:to] * (1 + dice.below(40)) + raw[to:]
-    if kind == 8:
-        return raw[:at] + dice.of(TEXTS).encode("utf-8", "surrogatepass") + raw[to:]
-    if kind == 9:
+    if kind == 3:
         return _digits(dice, raw)
-    if kind == 10:
+    if kind == 4:
         return _twice(dice, raw)
-    return _large(dice, raw) if dice.below(300) == 0 else raw[:at] + raw[to:]
+    if kind == 5 and dice.below(300) == 0:
+        return _large(dice, raw)
+    return raw[:at] + _piece(dice, kind, raw[at:to]) + raw[to:]
+
+
+def _piece(dice: Dice, kind: int, old: bytes) -> bytes:
+    """Return what stands in a place instead of the old bytes; nothing, for most kinds left."""
+    if kind == 6:
+        return bytes((dice.below(256),)) + old[1:]
+    if kind == 7:
+        return bytes(dice.below(256) for _ in range(dice.below(20)))
+    if kind == 8:
+        return dice.of(NUMBERS)
+    if kind == 9:
+        return dice.of(WORDS)
+    if kind == 10:
+        return old * (2 + dice.below(40))
+    return dice.of(TEXTS).encode("utf-8", "surrogatepass") if kind == 11 else b""
 
 
 def _digits(dice: Dice, raw: bytes) -> bytes:

@@ -51,7 +51,9 @@ class Attacker:
         self.bodies = {path: written(rows) for path, rows in BODIES.items()}
         self.frames = {name: written(rows) for name, rows in FRAMES.items()}
         far = {**S, "side": "Buy", "orderType": "Limit", "qty": "0.01", "price": "100"}
-        self.said = self.signed(self.bystander, "POST", "/v5/order/create", json.dumps(far).encode())
+        self.said = self.signed(
+            self.bystander, "POST", "/v5/order/create", json.dumps(far).encode()
+        )
         self.before = self.seen()
 
     # ------------------------------------------------------------------ plain requests
@@ -96,8 +98,12 @@ class Attacker:
 
     def seen(self) -> tuple[Any, ...]:
         """Return what the bystander has."""
-        rows = self.signed(self.bystander, "GET", "/v5/order/realtime", b"category=linear&symbol=BTCUSDT")
-        wallet = self.signed(self.bystander, "GET", "/v5/account/wallet-balance", b"accountType=UNIFIED")
+        rows = self.signed(
+            self.bystander, "GET", "/v5/order/realtime", b"category=linear&symbol=BTCUSDT"
+        )
+        wallet = self.signed(
+            self.bystander, "GET", "/v5/account/wallet-balance", b"accountType=UNIFIED"
+        )
         coin = wallet["result"]["list"][0]["coin"][0]["walletBalance"]
         return len(rows["result"]["list"]), coin
 
@@ -174,7 +180,13 @@ class Attacker:
 
     def connect(self, name: str, **options: Any) -> ClientConnection:
         """Open a socket that is closed at the end."""
-        wish = connect(self.ws + STREAMS[name], open_timeout=TIMEOUT_S, close_timeout=1, ping_interval=None, **options)
+        wish = connect(
+            self.ws + STREAMS[name],
+            open_timeout=TIMEOUT_S,
+            close_timeout=1,
+            ping_interval=None,
+            **options,
+        )
         return self.stack.enter_context(wish)
 
     def open(self, name: str) -> ClientConnection:
@@ -213,6 +225,8 @@ class Attacker:
         with contextlib.suppress(OSError, ConnectionClosed):
             self.stack.close()
         self.look()
+        if self.http is not None:
+            self.http.close()
         return self.score
 
     def look(self) -> None:

@@ -79,10 +79,18 @@ def told() -> list[bytes]:
     """Return what a venue tells a client that trades: replies and pushes of every kind."""
     world = World()
     key = world.account()
-    private = world.stream("private", key, ["order", "execution", "execution.fast", "position", "wallet"])
+    private = world.stream(
+        "private", key, ["order", "execution", "execution.fast", "position", "wallet"]
+    )
     near = round(world.last())
     rest = [
-        {**S, "side": "Buy", "orderType": "Market", "qty": "0.02", "stopLoss": str(round(near * 0.97))},
+        {
+            **S,
+            "side": "Buy",
+            "orderType": "Market",
+            "qty": "0.02",
+            "stopLoss": str(round(near * 0.97)),
+        },
         {**ORDER, "price": str(round(near * 0.995))},
         {**S, "side": "Sell", "orderType": "Market", "qty": "0.01", "reduceOnly": True},
     ]

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from live.clock import SystemClock
-from tests.judges.market import make_lake, open_account, venue
+from tests.judges.market import make_lake, open_account, state, venue
 from tests.judges.report import Verdict, table, unexpected
 from tests.judges.venvs import HOME, NotRun, python_of
 
@@ -48,10 +48,17 @@ def ask(judge: str, lake: Path) -> Verdict:
         key, secret = open_account(addresses["rest"])
         given = {
             **addresses,
-            **{"key": key, "secret": secret, "symbol": SYMBOL, "other": "ETHUSDT"},
-            **{"interval": "1", "folder": str(folder)},
+            "key": key,
+            "secret": secret,
+            "symbol": SYMBOL,
+            "other": "ETHUSDT",
+            "interval": "1",
+            "folder": str(folder),
         }
         _listen(verdict, [str(python), str(DRIVERS / f"{judge}.py"), json.dumps(given)], folder)
+        crashes = state(addresses["rest"])["crashes"]
+    if crashes:
+        verdict.broke = f"the simulator fell {len(crashes)} times: {crashes[0]}"
     verdict.seconds = round(CLOCK.monotonic_s() - began, 1)
     return verdict
 
@@ -92,7 +99,9 @@ def main() -> int:
         for judge in wanted or JUDGES:
             verdicts.append(ask(judge, lake))
             done = verdicts[-1]
-            print(f"{judge}: {done.passed} of {len(done.calls)} in {done.seconds:g} s {done.not_run}")
+            print(
+                f"{judge}: {done.passed} of {len(done.calls)} in {done.seconds:g} s {done.not_run}"
+            )
     print("\n" + table(verdicts))
     found = unexpected(verdicts)
     rows = [vars(v) | {"passed": v.passed, "failed": len(v.failed)} for v in verdicts]

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,3 +80,9 @@ def open_account(rest: str, equity: str = "10000") -> tuple[str, str]:
     except OSError:
         return "none", "none"
     return made["apiKey"], made["apiSecret"]
+
+
+def state(rest: str) -> dict[str, Any]:
+    """Return what the simulator says of itself."""
+    with urllib.request.urlopen(f"{rest}/sim/state", timeout=30) as reply:  # noqa: S310
+        return json.loads(reply.read())

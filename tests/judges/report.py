@@ -64,7 +64,14 @@ def table(verdicts: list[Verdict]) -> str:
     notes = []
     for v in verdicts:
         rows.append(
-            (v.judge, v.client, str(len(v.calls)), str(v.passed), str(len(v.failed)), v.not_run or "-")
+            (
+                v.judge,
+                v.client,
+                str(len(v.calls)),
+                str(v.passed),
+                str(len(v.failed)),
+                v.not_run or "-",
+            )
         )
         for call in v.failed:
             reason = expected.get(v.judge, {}).get(call["name"])
@@ -74,5 +81,7 @@ def table(verdicts: list[Verdict]) -> str:
         if v.broke:
             notes.append(f"  {v.judge} · {v.broke}")
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [" | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     return "\n".join([*lines, *(["", "Failed:"] if notes else []), *notes])

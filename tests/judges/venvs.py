@@ -12,7 +12,7 @@ PYTHON_MIN = {"nautilus": (3, 12)}
 BUILD_TIMEOUT_S = 900
 
 
-class NotRun(Exception):
+class NotRun(Exception):  # noqa: N818 - an outcome
     """A judge cannot be asked; the words say why."""
 
 

@@ -7,8 +7,9 @@ changed nothing. Positions and wallets are shown once, at the end of the step th
 """
 
 from collections.abc import Callable
+from dataclasses import fields
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, get_args
 
 from engine.venue.exchange import (
     amend,
@@ -32,6 +33,7 @@ from engine.venue.exchange.state import Market, World
 from engine.venue.instrument import Instrument
 from engine.venue.words import Side
 
+DIGITS_MAX = 16  # before or behind the point
 Handler = Callable[[Any], None]
 
 
@@ -172,6 +174,8 @@ class Exchange:
             symbol = getattr(command, "symbol", "")
             if account is None:
                 world.out.append(Refused(command.uid, 10003, "API key is invalid."))
+            elif _absurd(command):
+                world.out.append(Refused(command.uid, checks.PARAMS, "params error: a number"))
             elif symbol and symbol not in world.markets:
                 world.out.append(_unknown_symbol(command))
             else:
@@ -188,6 +192,8 @@ class Exchange:
             market = world.markets.get(command.symbol)
             if account is None:
                 world.out.append(Refused(command.uid, 10003, "API key is invalid."))
+            elif _absurd(command):
+                world.out.append(Refused(command.uid, checks.PARAMS, "params error: a number"))
             elif market is None:
                 world.out.append(_unknown_symbol(command))
             else:
@@ -244,6 +250,25 @@ class Exchange:
             margin.show_wallet(world, account)
             world.out.append(WalletChanged(uid, account.wallet.copy()))
         world.moved_wallets.clear()
+
+
+def _decimals(kind: type) -> tuple[str, ...]:
+    hints = {each.name: str(each.type) for each in fields(kind)}
+    return tuple(name for name, hint in hints.items() if "Decimal" in hint)
+
+
+_NUMBERS = {kind: _decimals(kind) for kind in get_args(commands.UserCommand | commands.VenueAct)}
+
+
+def _absurd(command: Any) -> bool:
+    """Tell whether a number is none (NaN, infinite) or beyond all sense."""
+    for name in _NUMBERS[type(command)]:
+        value = getattr(command, name)
+        if value is not None and not (
+            value.is_finite() and -DIGITS_MAX < value.adjusted() < DIGITS_MAX
+        ):
+            return True
+    return False
 
 
 def _unknown_symbol(command: Any) -> Refused:

@@ -146,6 +146,10 @@ def switch_mode(world: World, account: Account, command: SwitchMode) -> None:
         world.out.append(Accepted(account.uid))
         _switch(world, account, command.symbol, command.mode)
         return
+    if command.coin != "USDT":
+        text = "params error: symbol or coin=USDT is required"
+        world.out.append(Refused(account.uid, checks.PARAMS, text))
+        return
     # By coin the venue is content where nothing changes: bots ask for it at every start.
     world.out.append(Accepted(account.uid))
     for symbol in world.markets:

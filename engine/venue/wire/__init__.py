@@ -45,6 +45,7 @@ from engine.venue.wire.fields import (
     JSON_BYTES_MAX,
     REQUEST_BYTES_MAX,
     BadRequest,
+    NotOurs,
     Page,
     WireError,
     as_decimal,

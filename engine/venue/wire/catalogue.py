@@ -5,6 +5,7 @@ uses, and its field names are held against those we know of that kind.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from engine.venue.wire.catalogue_kinds import FREE_MAPS, KINDS, PUSH_KINDS, Kind
 from engine.venue.wire.client import CATEGORY
 from engine.venue.wire.fields import (
     BadRequest,
+    NotOurs,
     WireError,
     as_decimal,
     as_list,
@@ -121,18 +123,11 @@ def _check_candles(rows: Iterable[list[Any]]) -> None:
 
 def _read(kind: Kind, rows: list[Any], unknown: set[str]) -> Finding:
     for row in rows:
-        if kind.read is not None and not _foreign(kind, row):
-            kind.read(row)
+        if kind.read is not None:
+            with suppress(NotOurs):
+                kind.read(row)
         unknown |= set(names(row)) - kind.known
     return Finding(kind.name, _sorted(unknown))
-
-
-def _foreign(kind: Kind, row: Any) -> bool:
-    """Tell whether a wallet holds other coins than ours: nothing for us to read."""
-    if kind.name != "wallet":
-        return False
-    coins = [c.get("coin") for c in as_list(as_row(row).get("coin")) if isinstance(c, dict)]
-    return bool(coins) and "USDT" not in coins
 
 
 def _kind_of(row: Mapping[str, Any]) -> Kind | None:
@@ -167,7 +162,7 @@ def _push(body: Mapping[str, Any], raw: bytes | str) -> Finding:
     topic = text(body, "topic")
     message = decode_private(raw)
     if isinstance(message, PrivatePush):
-        if message.bad and not all(_foreign_row(message.topic, row) for row in body["data"]):
+        if message.bad:
             raise WireError(f"rows of {topic} cannot be read", why=f"{message.bad} of them")
         head = message.topic
     else:
@@ -179,10 +174,6 @@ def _push(body: Mapping[str, Any], raw: bytes | str) -> Finding:
     if known is None:
         return Finding(f"push of {head}, not read by us")
     return Finding(f"push of {head}", _sorted(set(names(dict(body))) - known))
-
-
-def _foreign_row(topic: str, row: Any) -> bool:
-    return topic == "wallet" and _foreign(next(k for k in KINDS if k.name == "wallet"), row)
 
 
 def _trade_reply(body: Mapping[str, Any], raw: bytes | str) -> Finding:

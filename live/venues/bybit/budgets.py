@@ -182,16 +182,3 @@ class RequestBudget:
         await self._clock.sleep(max(delay_s, 0.001))
         self._timer = None
         self._pump_soon()
-
-
-class PublicShare:
-    """The shared budget as the public readers ask of theirs: one request, the last in line."""
-
-    def __init__(self, budget: RequestBudget) -> None:
-        self._budget = budget
-
-    async def take(self) -> None:
-        """Wait for room and use it."""
-        turn = await self._budget.turn(PUBLIC, "public", Priority.POLL)
-        if isinstance(turn, Ticket):
-            self._budget.done(turn)

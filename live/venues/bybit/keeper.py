@@ -125,6 +125,7 @@ class Keeper:
         self.frames = 0
         self.too_long = 0
         self.fatal = ""  # why nothing is tried any more
+        self.crashes: list[str] = []  # errors of our own; the connection is made anew after each
         self._url = url
         self._duty = duty
         self._connect = connect
@@ -178,9 +179,13 @@ class Keeper:
         """Send a frame and return its answer, which the duty hands over by `key`."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         link.answers[key] = answer
-        try:
+
+        async def exchange() -> Any:
             await link.socket.send(frame)
-            return await within(self._clock, answer, self.options.answer_s)
+            return await answer
+
+        try:
+            return await within(self._clock, exchange(), self.options.answer_s)
         except Late:
             raise Dead(f"no answer within {self.options.answer_s:g} s") from None
         finally:
@@ -211,7 +216,9 @@ class Keeper:
             if isinstance(error, Dead | SocketClosed):
                 return str(error) or type(error).__name__
             if error is not None:
-                raise error
+                # A bug must not leave a user without a stream: it is told as what it does, an end.
+                self.crashes.append(f"{type(error).__name__}: {error}"[:500])
+                return self.crashes[-1]
         return "closed"
 
     async def _open(self, link: Link) -> None:
@@ -254,7 +261,7 @@ class Keeper:
             if now_s >= ping_s and unanswered_s is None:
                 self._pings += 1
                 heard = link.heard
-                await link.socket.send(self._duty.ping(self._pings))
+                await self._send(link, self._duty.ping(self._pings))
                 link.ping_sent_s = unanswered_s = now_s
             moments = [link.ping_sent_s + options.ping_s, link.heard_s + options.quiet_s]
             if unanswered_s is not None:
@@ -262,6 +269,13 @@ class Keeper:
             if due_s is not None:
                 moments.append(due_s)
             await self._rest(max(min(moments) - now_s, 0.01))
+
+    async def _send(self, link: Link, frame: bytes) -> None:
+        # A peer that no longer reads would hold a send for ever, and the watchdog with it.
+        try:
+            await within(self._clock, link.socket.send(frame), self.options.pong_s)
+        except Late:
+            raise Dead("a ping cannot be sent") from None
 
     async def _rest(self, delay_s: float) -> None:
         self._nudged.clear()

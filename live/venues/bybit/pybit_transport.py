@@ -88,8 +88,16 @@ class PybitTransport:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="bybit")
         self.sent += 1
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._run, _Job(method, path, text, auth))
+        job = _Job(method, path, text, auth)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, self._run, job)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is None or caller.cancelling():
+                raise
+            # The pool dropped it while it waited for a thread: the transport is closing.
+            return NoReply("the transport is closed", maybe_sent=job.left)
 
     async def close(self) -> None:
         """End the threads and their connections."""

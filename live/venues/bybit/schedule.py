@@ -17,6 +17,7 @@ IP_WINDOW_S = 5.0
 USER_WINDOW_S = 1.0
 USER_SHARE = 0.8  # of what the venue allows a user and endpoint in a second
 IN_FLIGHT_MAX = 32
+FRAMES_PER_S = 2400  # of the 3,000 order frames a second that the venue allows an address
 # How much of the address's window (and of the slots in flight) a priority may fill: whatever the
 # others do, stops and closes find room at once.
 SHARE = {
@@ -125,6 +126,7 @@ class Scheduler:
         in_flight_max: int = IN_FLIGHT_MAX,
     ) -> None:
         self.ip = Window(ip_requests, ip_window_s)
+        self.frames = Window(FRAMES_PER_S, 1.0)
         self.in_flight = 0
         self.waiting = 0
         self._in_flight_max = in_flight_max
@@ -188,7 +190,9 @@ class Scheduler:
             return
         ticket.gone = True
         self.window(ticket.user, ticket.endpoint).answered(now_s)
-        if ticket.by_http:
+        if not ticket.by_http:
+            self.frames.answered(now_s)
+        else:
             self.in_flight -= 1
             self.ip.answered(now_s)
         # Who slept until something of this user's is answered may know its moment now.
@@ -224,7 +228,7 @@ class Scheduler:
         granted: list[Ticket] = []
         for (priority, by_http), turns in self._turns.items():
             # Each round either grants a ticket or takes a lane out of the turns: the loop ends.
-            while turns and (not by_http or self._http_free(priority, now_s)):
+            while turns and self._address_free(priority, now_s, by_http=by_http):
                 lane = turns.popleft()
                 ticket = self._first(lane, now_s)
                 if ticket is not None:
@@ -243,8 +247,9 @@ class Scheduler:
             heapq.heappop(self._asleep)  # woken since by a ticket for another endpoint
         soonest = self._asleep[0][0] if self._asleep else None
         for (priority, by_http), turns in self._turns.items():
-            if turns and by_http and not self._slots_full(priority):
-                moment = self.ip.free_at_s(now_s, self._ip_room(priority))
+            if turns and not (by_http and self._slots_full(priority)):
+                room = self._ip_room(priority) if by_http else None
+                moment = (self.ip if by_http else self.frames).free_at_s(now_s, room)
                 soonest = moment if soonest is None else min(soonest, moment)
         return soonest if soonest != math.inf else None
 
@@ -256,7 +261,9 @@ class Scheduler:
     def _slots_full(self, priority: Priority) -> bool:
         return self.in_flight >= max(1, int(self._in_flight_max * SHARE[priority]))
 
-    def _http_free(self, priority: Priority, now_s: float) -> bool:
+    def _address_free(self, priority: Priority, now_s: float, *, by_http: bool) -> bool:
+        if not by_http:
+            return self.frames.free_at_s(now_s) <= now_s
         if self._slots_full(priority):
             return False
         return self.ip.free_at_s(now_s, self._ip_room(priority)) <= now_s
@@ -281,7 +288,9 @@ class Scheduler:
         ticket.granted_s = now_s
         self.waiting -= 1
         self.window(ticket.user, ticket.endpoint).take()
-        if ticket.by_http:
+        if not ticket.by_http:
+            self.frames.take()
+        else:
             self.ip.take()
             self.in_flight += 1
 

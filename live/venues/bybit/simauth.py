@@ -15,6 +15,7 @@ RECV_WINDOW_MS = 5000
 AHEAD_MS = 1000  # a clock this far ahead fails whatever the window
 _TOLD_MS = 300_000  # a client may sign by what it was told this long ago
 _TOLD_STEP_MS = 10_000
+_EXPIRES_AHEAD_MS = 3_600_000  # by a told clock: further ahead, it was another clock's
 _HEADERS = ("x-bapi-api-key", "x-bapi-timestamp", "x-bapi-sign")
 _HTTP_UNAUTHORISED = 401
 
@@ -116,12 +117,16 @@ class KeyRing:
         told = min(max(wish_ms, low), high)
         return told if abs(told - wish_ms) < abs(wall_ms - wish_ms) else wall_ms
 
-    def clocks(self, wall_ms: int) -> list[int]:
-        """Return the clocks a client may go by: the wall's, the earliest and the latest told."""
-        told = self._told
-        low = [wall_ms + min(t[1] for t in told)] if told else []
-        high = [wall_ms + max(t[2] for t in told)] if told else []
-        return [wall_ms, *low, *high]
+    def before(self, expires_ms: int, wall_ms: int) -> int | None:
+        """Return the time on a clock that an expiry is still ahead of; None when it is past."""
+        if expires_ms > wall_ms:
+            return wall_ms
+        if not self._told:
+            return None
+        low = wall_ms + min(t[1] for t in self._told)
+        high = wall_ms + max(t[2] for t in self._told)
+        told = min(high, expires_ms - 1)
+        return told if low <= told and expires_ms - told <= _EXPIRES_AHEAD_MS else None
 
     # ------------------------------------------------------------------ checks
 
@@ -187,10 +192,9 @@ class KeyRing:
         key = self._keys.get(text)
         if key is None:
             return Denied(10003, "API key is invalid.")
-        clocks = [c for c in self.clocks(wall_ms) if c < int(expires)]
-        if not clocks:
+        now = self.before(int(expires), wall_ms)
+        if now is None:
             return Denied(10004, "Request has expired.")
-        now = max(clocks)
         refusal = self._usable(key, now, ip)
         if refusal is not None:
             return refusal

@@ -132,12 +132,21 @@ class Watcher:
                 self.executions.add(event.execution.exec_id)
 
 
-@given(seed=SEEDS, thin=st.booleans())
-def test_laws_hold_after_every_step(*, seed: int, thin: bool) -> None:
+def check_fills(crowd: Crowd, events: list) -> None:
+    """Reduce-only never opens: what it trades, it closes."""
+    for event in events:
+        if isinstance(event, Executed) and event.execution.exec_type != "Funding":
+            order = crowd.exchange.account(event.uid).orders[event.execution.order_id]
+            if order.reduce_only:
+                assert event.execution.closed_size == event.execution.exec_qty
+
+
+def live_through(seed: int, *, thin: bool, steps: int = STEPS) -> None:
+    """Let a crowd act; every law is asked after every step."""
     crowd = Crowd(seed, thin=thin)
     watcher = Watcher()
     commands = crowd.opening()
-    for number in range(STEPS):
+    for number in range(steps):
         command = commands[number] if number < len(commands) else crowd.command()
         known = (
             command.uid
@@ -150,18 +159,19 @@ def test_laws_hold_after_every_step(*, seed: int, thin: bool) -> None:
         if events and isinstance(events[0], Refused):
             assert len(events) == 1
             assert before == snapshot(crowd.exchange.account(known)), command
+        check_fills(crowd, events)
         for account in crowd.accounts():
             check_orders(account)
             check_protection(account)
             check_margin(crowd, account)
 
 
-@given(seed=SEEDS, thin=st.booleans())
-def test_money_is_what_the_executions_say_to_the_last_digit(*, seed: int, thin: bool) -> None:
+def audit(seed: int, *, thin: bool, steps: int = 2 * STEPS) -> None:
+    """Let a crowd act, then recompute its money from the executions."""
     crowd = Crowd(seed, thin=thin)
     for command in crowd.opening():
         crowd.step(command)
-    for _ in range(2 * STEPS):
+    for _ in range(steps):
         crowd.step(crowd.command())
     for account in crowd.accounts():
         moved = open_money(account)
@@ -189,6 +199,16 @@ def test_money_is_what_the_executions_say_to_the_last_digit(*, seed: int, thin: 
                 assert told.pnl[each.exec_id] == frac(each.exec_pnl)
 
 
+@given(seed=SEEDS, thin=st.booleans())
+def test_laws_hold_after_every_step(*, seed: int, thin: bool) -> None:
+    live_through(seed, thin=thin)
+
+
+@given(seed=SEEDS, thin=st.booleans())
+def test_money_is_what_the_executions_say_to_the_last_digit(*, seed: int, thin: bool) -> None:
+    audit(seed, thin=thin)
+
+
 @given(seed=SEEDS)
 def test_same_seed_and_commands_same_bytes(seed: int) -> None:
     told = []
@@ -198,20 +218,6 @@ def test_same_seed_and_commands_same_bytes(seed: int) -> None:
         lines += [repr(crowd.step(crowd.command())) for _ in range(80)]
         told.append("\n".join(lines))
     assert told[0] == told[1]
-
-
-@given(seed=SEEDS)
-def test_reduce_only_never_opens_and_never_flips(seed: int) -> None:
-    crowd = Crowd(seed, thin=True)
-    for command in crowd.opening():
-        crowd.step(command)
-    for _ in range(STEPS):
-        for event in crowd.step(crowd.command()):
-            if not isinstance(event, Executed) or event.execution.exec_type == "Funding":
-                continue
-            order = crowd.exchange.account(event.uid).orders[event.execution.order_id]
-            if order.reduce_only:
-                assert event.execution.closed_size == event.execution.exec_qty
 
 
 @given(seed=SEEDS)

@@ -382,3 +382,13 @@ def test_self_match_prevention(desk: Desk) -> None:
     events = orders(desk.create(BUY, "1", "100.1", smp_type="CancelMaker"))
     assert (events[0].order_id, events[0].cancel_type) == (resting, "CancelBySmp")
     assert events[1].order_status == "Filled"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1E+40", "1E-40", "sNaN"])
+def test_absurd_numbers_are_turned_away(desk: Desk, number: str) -> None:
+    assert refused(desk.create(BUY, number, "99")) == 10001
+    assert refused(desk.create(BUY, "1", number)) == 10001
+    assert refused(desk.leverage(number)) == 10001
+    order_id = accepted(desk.create(BUY, "1", "90"))
+    assert refused(desk.amend(order_id, qty=number)) == 10001
+    assert refused(desk.protect(stop_loss=number)) == 10001

@@ -11,7 +11,7 @@ S = W.unified
 
 def client(key=None, secret=None):
     """Return a streaming client that talks to the simulator only."""
-    given = {"enableRateLimit": False}
+    given = {}
     if key:
         given |= {"apiKey": key, "secret": secret}
     made = ccxt.pro.bybit(given)
@@ -120,7 +120,9 @@ async def market_order(ex, heard):
     _, qty = await prices(ex)
     made = await ex.create_order_ws(S, "market", "buy", qty)
     need(made["id"], str(made))
-    await heard.wait("orders", lambda o: o["id"] == made["id"] and o["status"] == "closed", "filled")
+    await heard.wait(
+        "orders", lambda o: o["id"] == made["id"] and o["status"] == "closed", "filled"
+    )
     fill = await heard.wait("fills", lambda t: t["order"] == made["id"], "its fill")
     need(fill["price"] > 0 and fill["fee"]["cost"] > 0, str(fill))
     held = await heard.wait("positions", lambda p: p["contracts"], "its position")
@@ -132,7 +134,9 @@ async def limit_order(ex, heard):
     near, qty = await prices(ex)
     link = {"clientOrderId": "judge-ws-1"}
     made = await ex.create_order_ws(S, "limit", "buy", qty, near(-0.004), link)
-    seen = await heard.wait("orders", lambda o: o["id"] == made["id"] and o["status"] == "open", "new")
+    seen = await heard.wait(
+        "orders", lambda o: o["id"] == made["id"] and o["status"] == "open", "new"
+    )
     need(seen["clientOrderId"] == "judge-ws-1", str(seen))
     await ex.edit_order_ws(made["id"], S, "limit", "buy", qty, near(-0.005))
     want = near(-0.005)
@@ -161,11 +165,13 @@ async def stop_order(ex, heard):
         await asyncio.sleep(0.05)
         if any(o["id"] == made["id"] and o["status"] == "closed" for o in heard.orders):
             break
-    await heard.wait("orders", lambda o: o["id"] == made["id"] and o["status"] == "closed", "filled")
+    await heard.wait(
+        "orders", lambda o: o["id"] == made["id"] and o["status"] == "closed", "filled"
+    )
     await heard.wait("positions", lambda p: not p["contracts"], "flat")
 
 
-async def refused(ex, heard):
+async def refused(ex, _heard):
     near, _ = await prices(ex)
     try:
         made = await ex.create_order_ws(S, "limit", "buy", 900, near(-0.004))

@@ -1,68 +1,11 @@
 """ccxt, REST: unified calls on the linear market, one named check each."""
 
+import itertools
+import time
+
 import ccxt
-from common import check, need, refused, until, world
-
-W = world()
-S = W.unified
-STATE = {}
-
-
-def client(key, secret):
-    """Return a client that talks to the simulator only."""
-    made = ccxt.bybit({"apiKey": key, "secret": secret, "enableRateLimit": False})
-    made.urls["api"] = {
-        name: W.rest if isinstance(url, str) else url for name, url in made.urls["api"].items()
-    }
-    made.options["fetchMarkets"] = {"types": ["linear"]}
-    return made
-
-
-EX = client(W.key, W.secret)
-
-
-def last():
-    """Return the last price."""
-    return float(EX.fetch_ticker(S)["last"])
-
-
-def price(share):
-    """Return the last price moved by a share, on the grid."""
-    return float(EX.price_to_precision(S, last() * (1 + share)))
-
-
-def qty(usdt=2000.0):
-    """Return a quantity worth so much."""
-    return float(EX.amount_to_precision(S, usdt / last()))
-
-
-def order(order_id, *, trigger=False):
-    """Return an order as it is now."""
-    return EX.fetch_order(order_id, S, {"acknowledged": True, "trigger": trigger})
-
-
-def settled(order_id, status):
-    """Wait for an order's status."""
-    return until(
-        lambda: (o := order(order_id))["status"] == status and o, f"{order_id} not {status}"
-    )
-
-
-def size():
-    """Return the signed size of the position."""
-    rows = [p for p in EX.fetch_positions([S]) if p["contracts"]]
-    return sum(p["contracts"] * (1 if p["side"] == "long" else -1) for p in rows)
-
-
-def flat():
-    """Close whatever is open."""
-    EX.cancel_all_orders(S)
-    held = size()
-    if held:
-        side = "sell" if held > 0 else "buy"
-        EX.create_order(S, "market", side, abs(held), None, {"reduceOnly": True})
-        until(lambda: size() == 0, "position not flat")
-
+from ccxt_world import EX, STATE, S, W, client, flat, last, order, price, qty, settled, size
+from common import check, need, refused, until
 
 # ------------------------------------------------------------------ public
 
@@ -78,7 +21,7 @@ def markets():
 def candles():
     rows = EX.fetch_ohlcv(S, "1m", limit=50)
     need(len(rows) == 50, f"{len(rows)} candles")
-    need(all(b[0] - a[0] == 60_000 for a, b in zip(rows, rows[1:], strict=False)), "gaps")
+    need(all(b[0] - a[0] == 60_000 for a, b in itertools.pairwise(rows)), "gaps")
     need(all(r[3] <= min(r[1], r[4]) and r[2] >= max(r[1], r[4]) for r in rows), "impossible bar")
 
 
@@ -233,7 +176,12 @@ def fill_or_kill():
 
 def conditional():
     made = EX.create_order(
-        S, "market", "buy", qty(), None, {"triggerPrice": price(0.02), "triggerDirection": "ascending"}
+        S,
+        "market",
+        "buy",
+        qty(),
+        None,
+        {"triggerPrice": price(0.02), "triggerDirection": "ascending"},
     )
     rows = EX.fetch_open_orders(S, params={"trigger": True})
     need(any(o["id"] == made["id"] for o in rows), "not among the conditional orders")
@@ -251,7 +199,8 @@ def reduce_only():
     settled(made["id"], "closed")
     need(size() == 0, f"size {size()}")
     refused(
-        lambda: EX.create_order(S, "market", "sell", 1, None, {"reduceOnly": True}), ccxt.ExchangeError
+        lambda: EX.create_order(S, "market", "sell", 1, None, {"reduceOnly": True}),
+        ccxt.ExchangeError,
     )
 
 
@@ -327,7 +276,13 @@ def trailing_triggers():
 
 def batch():
     rows = [
-        {"symbol": S, "type": "limit", "side": "buy", "amount": qty(), "price": price(-0.004 - i / 1e3)}
+        {
+            "symbol": S,
+            "type": "limit",
+            "side": "buy",
+            "amount": qty(),
+            "price": price(-0.004 - i / 1e3),
+        }
         for i in range(3)
     ]
     made = EX.create_orders(rows)
@@ -335,7 +290,14 @@ def batch():
     to = price(-0.008)
     EX.edit_orders(
         [
-            {"id": o["id"], "symbol": S, "type": "limit", "side": "buy", "amount": qty(), "price": to}
+            {
+                "id": o["id"],
+                "symbol": S,
+                "type": "limit",
+                "side": "buy",
+                "amount": qty(),
+                "price": to,
+            }
             for o in made[:2]
         ]
     )
@@ -362,7 +324,9 @@ def hedge():
     need(sorted(p["side"] for p in rows) == ["long", "short"], str([p["side"] for p in rows]))
     for row in rows:
         side = "sell" if row["side"] == "long" else "buy"
-        EX.create_order(S, "market", side, row["contracts"], None, {"hedged": True, "reduceOnly": True})
+        EX.create_order(
+            S, "market", side, row["contracts"], None, {"hedged": True, "reduceOnly": True}
+        )
     need(not [p for p in EX.fetch_positions([S]) if p["contracts"]], "legs left open")
     EX.set_position_mode(False, S)
 
@@ -425,7 +389,26 @@ def duplicate():
     EX.cancel_all_orders(S)
 
 
+def burst():
+    """More orders in a second than the venue takes: refused as ccxt knows it, none of them lost."""
+    hasty = client(W.key, W.secret, patient=False)
+    hasty.load_markets()
+    size_, at = qty(), price(-0.005)
+    made, error = [], None
+    for _ in range(40):
+        try:
+            made.append(hasty.create_order(S, "limit", "buy", size_, at)["id"])
+        except ccxt.RateLimitExceeded as refusal:
+            error = refusal
+            break
+    need(error is not None, "40 orders in a row and no limit")
+    time.sleep(1.5)
+    need(len(EX.fetch_open_orders(S, limit=50)) == len(made), "an order was lost or doubled")
+    EX.cancel_all_orders(S)
+
+
 def refusals():
+    check("burst of orders -> RateLimitExceeded", burst)
     check(
         "too large an order -> InsufficientFunds",
         lambda: refused(

@@ -66,7 +66,9 @@ def report(name, ok, why=""):
 
 def _why(error):
     where = traceback.extract_tb(error.__traceback__)
-    mine = [frame for frame in where if frame.filename.endswith(".py") and "drivers" in frame.filename]
+    mine = [
+        frame for frame in where if frame.filename.endswith(".py") and "drivers" in frame.filename
+    ]
     line = f" (line {mine[-1].lineno})" if mine else ""
     return " ".join(f"{type(error).__name__}: {error}{line}".split())
 
@@ -87,7 +89,11 @@ async def acheck(name, coroutine, timeout_s=15.0):
     try:
         value = await asyncio.wait_for(coroutine, timeout_s)
     except (Exception, asyncio.CancelledError) as error:
-        report(name, False, _why(error) if str(error) else f"{type(error).__name__} after {timeout_s:g} s")
+        report(
+            name,
+            False,
+            _why(error) if str(error) else f"{type(error).__name__} after {timeout_s:g} s",
+        )
         return None
     report(name, True)
     return value

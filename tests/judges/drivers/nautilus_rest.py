@@ -1,6 +1,7 @@
 """NautilusTrader's HTTP client: the strictest parser of replies, one named check each."""
 
 import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 
 from common import acheck, need
@@ -97,7 +98,7 @@ async def bars():
     end = datetime.now(UTC)
     rows = await C.request_bars(LINEAR, BAR_TYPE, end - timedelta(hours=2), end, None)
     need(len(rows) > 100, f"{len(rows)} bars of two hours")
-    gap = {b.ts_event - a.ts_event for a, b in zip(rows, rows[1:], strict=False)}
+    gap = {b.ts_event - a.ts_event for a, b in itertools.pairwise(rows)}
     need(gap == {60_000_000_000}, f"steps {gap}")
 
 
@@ -194,9 +195,7 @@ async def post_only():
 
 async def immediate():
     for tif in (TIF.IOC, TIF.FOK):
-        away = await submit(
-            BUY, TYPE.LIMIT, price=await MARKET.price(C, -0.004), time_in_force=tif
-        )
+        away = await submit(BUY, TYPE.LIMIT, price=await MARKET.price(C, -0.004), time_in_force=tif)
         await settled(away, STATUS.CANCELED)
         near = await submit(BUY, TYPE.LIMIT, price=await MARKET.price(C, 0.004), time_in_force=tif)
         await settled(near, STATUS.FILLED)

@@ -48,7 +48,7 @@ class Ear:
         """Keep a message; market data comes wrapped in a capsule."""
         name = type(message).__name__
         if name == "PyCapsule":
-            from nautilus_trader.model.data import capsule_to_data  # noqa: PLC0415
+            from nautilus_trader.model.data import capsule_to_data
 
             message = capsule_to_data(message)
             name = type(message).__name__
@@ -86,14 +86,13 @@ async def hears(subscribe, name, holds=anything):
 async def public():
     """Try the public topics."""
     near = lambda p: float(str(p)) > 0  # noqa: E731
-    tries = (
+    tries = [
         ("subscribe_bars", lambda c: c.subscribe_bars(BAR_TYPE), "Bar", lambda b: near(b.close)),
         ("subscribe_trades", lambda c: c.subscribe_trades(INSTRUMENT), "TradeTick", anything),
-        ("subscribe_ticker: quotes", lambda c: c.subscribe_ticker(INSTRUMENT), "QuoteTick", anything),
-        ("subscribe_ticker: mark", lambda c: c.subscribe_ticker(INSTRUMENT), "MarkPriceUpdate", anything),
-        ("subscribe_ticker: index", lambda c: c.subscribe_ticker(INSTRUMENT), "IndexPriceUpdate", anything),
-        ("subscribe_ticker: funding", lambda c: c.subscribe_ticker(INSTRUMENT), "FundingRateUpdate", anything),
-    )  # fmt: skip
+    ]
+    ticker = lambda c: c.subscribe_ticker(INSTRUMENT)  # noqa: E731
+    for kind in ("QuoteTick", "MarkPriceUpdate", "IndexPriceUpdate", "FundingRateUpdate"):
+        tries.append((f"subscribe_ticker: {kind}", ticker, kind, anything))  # noqa: PERF401
     for name, subscribe, kind, holds in tries:
         await acheck(name, hears(subscribe, kind, holds), 30)
     for depth in (1, 50, 200, 1000):
@@ -195,20 +194,19 @@ class Desk:
         await self.report(link, STATUS.FILLED, between=lambda: W.step(10), timeout_s=60)
 
     async def batch(self):
-        rows = []
-        for share in (-0.004, -0.005):
-            rows.append(
-                self.trade.client.build_place_order_params(
-                    LINEAR,
-                    INSTRUMENT,
-                    MARKET.link(),
-                    BUY,
-                    TYPE.LIMIT,
-                    await MARKET.qty(self.rest),
-                    price=await MARKET.price(self.rest, share),
-                    time_in_force=GTC,
-                )
+        rows = [
+            self.trade.client.build_place_order_params(
+                LINEAR,
+                INSTRUMENT,
+                MARKET.link(),
+                BUY,
+                TYPE.LIMIT,
+                await MARKET.qty(self.rest),
+                price=await MARKET.price(self.rest, share),
+                time_in_force=GTC,
             )
+            for share in (-0.004, -0.005)
+        ]
         await self.trade.client.batch_place_orders(TRADER, STRATEGY, rows)
         links = [nt.ClientOrderId(r.order_link_id) for r in rows]
         for link in links:
@@ -234,7 +232,7 @@ class Desk:
 
 async def wrong_secret():
     client = bybit.BybitWebSocketClient.new_private(
-        LIVE, api_key=W.key, api_secret="wrong", url=f"{W.ws}/v5/private"
+        LIVE, api_key=W.key, api_secret=W.secret[::-1], url=f"{W.ws}/v5/private"
     )
     ear = Ear(client)
     try:

@@ -1,102 +1,29 @@
 """pybit's own HTTP class: every endpoint of the linear market, one named check each."""
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
-from common import check, need, refused, until, world
-from pybit.exceptions import FailedRequestError, InvalidRequestError
-from pybit.unified_trading import HTTP
-
-W = world()
-LINEAR = {"category": "linear"}
-S = LINEAR | {"symbol": W.symbol}
-STATE = {}
-
-
-def client(key=None, secret=None):
-    """Return a session that talks to the simulator only and never retries by itself."""
-    session = HTTP(api_key=key, api_secret=secret, max_retries=1, retry_codes={-1})
-    session.endpoint = W.rest
-    return session
-
-
-BARE = client()
-MINE = client(W.key, W.secret)
-
-
-def rows(reply):
-    """Return a reply's list, its envelope checked."""
-    need(reply["retCode"] == 0 and reply["time"] > 0 and "retExtInfo" in reply, str(reply)[:200])
-    return reply["result"]["list"]
-
-
-def last():
-    """Return the last price."""
-    return Decimal(rows(BARE.get_tickers(**S))[0]["lastPrice"])
-
-
-def filters():
-    """Return tick and step."""
-    row = rows(BARE.get_instruments_info(**S))[0]
-    return Decimal(row["priceFilter"]["tickSize"]), Decimal(row["lotSizeFilter"]["qtyStep"])
-
-
-def price(share):
-    """Return the last price moved by a share, on the grid, as text."""
-    tick, _ = filters()
-    return format((last() * (1 + Decimal(str(share))) / tick).quantize(1, ROUND_DOWN) * tick, "f")
-
-
-def qty(usdt=2000):
-    """Return a quantity worth so much, as text."""
-    _, step = filters()
-    return format((Decimal(usdt) / last() / step).quantize(1, ROUND_DOWN) * step, "f")
-
-
-def place(**fields):
-    """Send an order; returns its id."""
-    reply = MINE.place_order(**S, **fields)
-    return need(reply["result"]["orderId"], str(reply))
-
-
-def find(order_id):
-    """Return an order as it is now."""
-    found = rows(MINE.get_open_orders(**S, orderId=order_id))
-    found = found or rows(MINE.get_order_history(**S, orderId=order_id))
-    return need(found, f"{order_id} is nowhere")[0]
-
-
-def settled(order_id, *statuses):
-    """Wait for an order's status."""
-    return until(
-        lambda: (o := find(order_id))["orderStatus"] in statuses and o,
-        f"{order_id} is {find(order_id)['orderStatus']}, not {statuses}",
-        timeout_s=3,
-    )
-
-
-def position(idx=0):
-    """Return the position."""
-    found = [p for p in rows(MINE.get_positions(**S)) if p["positionIdx"] == idx]
-    return need(found, f"no positionIdx {idx}")[0]
-
-
-def flat():
-    """Close whatever is open."""
-    MINE.cancel_all_orders(**S)
-    held = position()
-    if Decimal(held["size"]):
-        side = "Sell" if held["side"] == "Buy" else "Buy"
-        place(side=side, orderType="Market", qty=held["size"], reduceOnly=True)
-        until(lambda: position()["size"] == "0", "not flat")
-
-
-def idempotent(call, *codes):
-    """Accept a change or the venue's 'not modified'."""
-    try:
-        call()
-    except InvalidRequestError as error:
-        need(error.status_code in codes, str(error))
-
+from common import check, need, refused, until
+from pybit.exceptions import InvalidRequestError
+from pybit_world import (
+    BARE,
+    LINEAR,
+    MINE,
+    STATE,
+    S,
+    W,
+    client,
+    code_of,
+    filters,
+    find,
+    flat,
+    idempotent,
+    place,
+    position,
+    price,
+    qty,
+    rows,
+    settled,
+)
 
 # ------------------------------------------------------------------ public
 
@@ -118,9 +45,7 @@ def every_kline():
 def instruments():
     first = BARE.get_instruments_info(**LINEAR, limit=1)
     need(len(rows(first)) == 1 and first["result"]["nextPageCursor"], "no second page")
-    second = BARE.get_instruments_info(
-        **LINEAR, limit=1, cursor=first["result"]["nextPageCursor"]
-    )
+    second = BARE.get_instruments_info(**LINEAR, limit=1, cursor=first["result"]["nextPageCursor"])
     need(rows(second)[0]["symbol"] != rows(first)[0]["symbol"], "the same page twice")
     need(rows(BARE.get_instruments_info(**LINEAR, status="PreLaunch")) == [], "PreLaunch")
 
@@ -134,7 +59,9 @@ def public():
         check(f"get_{name}_price_kline", klines(f"get_{name}_price_kline", 5))
     check("get_tickers, all", lambda: need(len(rows(BARE.get_tickers(**LINEAR))) > 1, "one"))
     check("get_orderbook", lambda: need(BARE.get_orderbook(**S, limit=50)["result"]["b"], "empty"))
-    check("get_public_trade_history", lambda: need(rows(BARE.get_public_trade_history(**S)), "none"))
+    check(
+        "get_public_trade_history", lambda: need(rows(BARE.get_public_trade_history(**S)), "none")
+    )
     check("get_funding_rate_history", lambda: rows(BARE.get_funding_rate_history(**S, limit=10)))
     check("get_open_interest", lambda: rows(BARE.get_open_interest(**S, intervalTime="1h")))
     check("get_risk_limit", lambda: need(rows(BARE.get_risk_limit(**S)), "none"))
@@ -242,9 +169,7 @@ def post_only():
 
 def immediate():
     for tif in ("IOC", "FOK"):
-        away = place(
-            side="Buy", orderType="Limit", qty=qty(), price=price(-0.004), timeInForce=tif
-        )
+        away = place(side="Buy", orderType="Limit", qty=qty(), price=price(-0.004), timeInForce=tif)
         need(settled(away, "Cancelled")["cumExecQty"] == "0", f"{tif} filled away")
         near = place(side="Buy", orderType="Limit", qty=qty(), price=price(0.004), timeInForce=tif)
         settled(near, "Filled")
@@ -404,6 +329,12 @@ def pages():
     need(len(seen) == len(set(seen)) > 3, f"{len(seen)} rows, {len(set(seen))} distinct")
 
 
+def pre_check():
+    near = {"side": "Buy", "orderType": "Limit", "qty": qty(), "price": price(-0.004)}
+    found = MINE.pre_check_order(**S, **near)["result"]
+    need("postImrE4" in found, str(found))
+
+
 def orders():
     for name, call in (
         ("place_order Market; get_positions", market),
@@ -422,23 +353,14 @@ def orders():
         ("add_or_reduce_margin, set_auto_add_margin", add_margin),
         ("funding: executions and transaction log", funding),
         ("get_executions by cursor", pages),
-        ("pre_check_order", lambda: MINE.pre_check_order(
-            **S, side="Buy", orderType="Limit", qty=qty(), price=price(-0.004))),
-    ):  # fmt: skip
+        ("pre_check_order", pre_check),
+    ):
         check(name, call)
 
 
 # ------------------------------------------------------------------ refusals
 
-
-def code_of(call, *codes):
-    """Check that a call is refused with one of the codes."""
-
-    def run():
-        error = refused(call, InvalidRequestError, FailedRequestError)
-        need(error.status_code in codes, f"code {error.status_code}: {error}")
-
-    return run
+TOO_MUCH = {110004, 110007, 110012, 110090}
 
 
 def duplicate():
@@ -451,28 +373,25 @@ def duplicate():
 
 def refusals():
     base = {"side": "Buy", "orderType": "Limit"}
+    tick, step = filters()
+    dust = {"qty": format(step, "f"), "price": format(tick * 100, "f")}
+    near = {"qty": qty(), "price": price(-0.004)}
+    stranger = {**LINEAR, **base, "symbol": "NOSUCHUSDT", "qty": "1", "price": "1"}
+    absurd = {"buyLeverage": "5000", "sellLeverage": "5000"}
+    close = {"side": "Sell", "orderType": "Market", "qty": qty(), "reduceOnly": True}
     check("duplicate orderLinkId -> 110072", duplicate)
-    check("link id of 40 -> 10001", code_of(
-        lambda: place(**base, qty=qty(), price=price(-0.004), orderLinkId="x" * 46), 10001))  # fmt: skip
-    check("unknown symbol -> 10001", code_of(
-        lambda: MINE.place_order(**LINEAR, **base, symbol="NOSUCHUSDT", qty="1", price="1"), 10001))  # fmt: skip
-    check("too much -> 110007", code_of(
-        lambda: place(**base, qty=qty(500_000), price=price(-0.004)), 110007, 110004, 110012))  # fmt: skip
-    check("reduce-only when flat -> 110017", code_of(
-        lambda: place(side="Sell", orderType="Market", qty=qty(), reduceOnly=True), 110017))  # fmt: skip
-    check("hedge index in one-way mode -> 10001", code_of(
-        lambda: place(**base, qty=qty(), price=price(-0.004), positionIdx=1), 10001))  # fmt: skip
-    check("notional below the minimum -> 110094", code_of(
-        lambda: place(**base, qty=format(filters()[1], "f"), price=format(filters()[0] * 100, "f")),
-        110094, 10001, 110003))  # fmt: skip
-    check("absurd leverage -> 110013", code_of(
-        lambda: MINE.set_leverage(**S, buyLeverage="5000", sellLeverage="5000"), 110013, 10001))  # fmt: skip
-    wrong = client(W.key, "wrong")
-    check("wrong secret -> 10004", code_of(
-        lambda: wrong.get_account_info(), 10004, 401))  # fmt: skip
-    unknown = client("unknown", "wrong")
-    check("unknown key -> 10003", code_of(
-        lambda: unknown.get_account_info(), 10003, 401))  # fmt: skip
+    for name, call, codes in (
+        ("link id of 46 -> 10001", lambda: place(**base, **near, orderLinkId="x" * 46), {10001}),
+        ("unknown symbol -> 10001", lambda: MINE.place_order(**stranger), {10001}),
+        ("too much -> 110007", lambda: place(**base, **near | {"qty": "900"}), TOO_MUCH),
+        ("reduce-only when flat -> 110017", lambda: place(**close), {110017}),
+        ("hedge index, one-way -> 10001", lambda: place(**base, **near, positionIdx=1), {10001}),
+        ("dust -> 110094", lambda: place(**base, **dust), {110094, 10001, 110003}),
+        ("absurd leverage -> 110013", lambda: MINE.set_leverage(**S, **absurd), {110013, 10001}),
+        ("wrong secret -> 10004", client(W.key, "wrong").get_account_info, {10004, 401}),
+        ("unknown key -> 10003", client("unknown", "wrong").get_account_info, {10003, 401}),
+    ):
+        check(name, code_of(call, *codes))
 
 
 public()

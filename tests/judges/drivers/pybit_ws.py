@@ -41,7 +41,7 @@ def public_socket():
     return opened(lambda: WebSocket(channel_type="linear", testnet=False))
 
 
-def hears(subscribe, holds, steps=40):
+def hears(subscribe, holds):
     """Subscribe on a socket of its own and step until a push fulfils the wish."""
 
     def call():
@@ -81,27 +81,41 @@ def third_book(depth):
 
 
 def public():
-    both = [W.symbol, W.other]
-    check("kline_stream, closed candle", hears(
-        lambda s, c: s.kline_stream(int(W.interval), W.symbol, c),
-        lambda p: p["data"][0]["confirm"] is True))  # fmt: skip
-    check("kline_stream, two symbols", hears(
-        lambda s, c: s.kline_stream(int(W.interval), both, c),
-        lambda p: p["topic"].endswith(W.other)))  # fmt: skip
-    check("ticker_stream", hears(
-        lambda s, c: s.ticker_stream(W.symbol, c),
-        lambda p: float(p["data"]["lastPrice"]) > 0 and p["data"]["markPrice"]))  # fmt: skip
-    check("trade_stream", hears(
-        lambda s, c: s.trade_stream(W.symbol, c),
-        lambda p: p["data"][0]["S"] in {"Buy", "Sell"} and p["data"][0]["i"]))  # fmt: skip
-    for depth in (1, 50, 200, 1000):
-        check(f"orderbook_stream {depth}", hears(*third_book(depth)))
-    check("price_limit_stream", hears(
-        lambda s, c: s.price_limit_stream(W.symbol, c), lambda p: float(p["data"]["buyLmt"]) > 0))  # fmt: skip
-    check("all_liquidation_stream accepted", subscribes(
-        lambda s: s.all_liquidation_stream(W.symbol, print)))  # fmt: skip
-    check("insurance_pool_stream accepted", subscribes(
-        lambda s: s.insurance_pool_stream("USDT", print)))  # fmt: skip
+    code, both = int(W.interval), [W.symbol, W.other]
+    for name, subscribe, holds in (
+        (
+            "kline_stream, closed candle",
+            lambda s, c: s.kline_stream(code, W.symbol, c),
+            lambda p: p["data"][0]["confirm"] is True,
+        ),
+        (
+            "kline_stream, two symbols",
+            lambda s, c: s.kline_stream(code, both, c),
+            lambda p: p["topic"].endswith(W.other),
+        ),
+        (
+            "ticker_stream",
+            lambda s, c: s.ticker_stream(W.symbol, c),
+            lambda p: float(p["data"]["lastPrice"]) > 0 and p["data"]["markPrice"],
+        ),
+        (
+            "trade_stream",
+            lambda s, c: s.trade_stream(W.symbol, c),
+            lambda p: p["data"][0]["S"] in {"Buy", "Sell"} and p["data"][0]["i"],
+        ),
+        (
+            "price_limit_stream",
+            lambda s, c: s.price_limit_stream(W.symbol, c),
+            lambda p: float(p["data"]["buyLmt"]) > 0,
+        ),
+        *((f"orderbook_stream {depth}", *third_book(depth)) for depth in (1, 50, 200, 1000)),
+    ):
+        check(name, hears(subscribe, holds))
+    for name, subscribe in (
+        ("all_liquidation_stream accepted", lambda s: s.all_liquidation_stream(W.symbol, print)),
+        ("insurance_pool_stream accepted", lambda s: s.insurance_pool_stream("USDT", print)),
+    ):
+        check(name, subscribes(subscribe))
     check("unsubscribe", unsubscribes)
 
 
@@ -143,7 +157,7 @@ class Private:
     def __init__(self):
         self.heard = {n: [] for n in ("order", "execution", "execution.fast", "position", "wallet")}
         self.socket = opened(lambda: WebSocket(channel_type="private", testnet=False, **KEYS))
-        take = lambda name: lambda push: self.heard[name].append(push)  # noqa: E731
+        take = lambda name: self.heard[name].append  # noqa: E731
         self.socket.order_stream(take("order"))
         self.socket.execution_stream(take("execution"))
         self.socket.fast_execution_stream(take("execution.fast"))
@@ -160,7 +174,7 @@ class Private:
         return until(
             lambda: next((r for r in self.rows(name) if holds(r)), None),
             f"{text}; heard {len(self.rows(name))} of {name}",
-            between and 60 or 8,
+            (between and 60) or 8,
             between,
         )
 
@@ -209,7 +223,9 @@ def market(entry, private):
     need(float(fill["execFee"]) > 0 and fill["execType"] == "Trade", str(fill))
     fast = private.wait("execution.fast", lambda e: e["orderId"] == made, "its fast execution")
     need(fast["execId"] == fill["execId"], "another execId")
-    held = private.wait("position", lambda p: p["symbol"] == W.symbol and p["side"] == "Buy", "held")
+    held = private.wait(
+        "position", lambda p: p["symbol"] == W.symbol and p["side"] == "Buy", "held"
+    )
     need(float(held["entryPrice"]) > 0 and "avgPrice" not in held, str(held))
     private.wait("wallet", lambda w: w["coin"] and w["accountType"] == "UNIFIED", "wallet")
 
@@ -243,10 +259,12 @@ def batch(entry, private):
     entry.ask("amend_batch_order", category="linear", request=[w | {"price": to} for w in wish])
     entry.ask("cancel_batch_order", category="linear", request=wish)
     for i in ids:
-        private.wait("order", lambda o, i=i: o["orderId"] == i and o["orderStatus"] == "Cancelled", i)
+        private.wait(
+            "order", lambda o, i=i: o["orderId"] == i and o["orderStatus"] == "Cancelled", i
+        )
 
 
-def refused(entry, private):
+def refused(entry, _private):
     near, qty = prices()
     fields = {"side": "Buy", "orderType": "Limit", "price": near(-0.004)}
     reply = entry.ask("place_order", **LINEAR, **fields, qty="900")
@@ -288,7 +306,9 @@ def main():
     ):
         check(name, lambda call=call: call(need(entry, "no entry"), need(private, "no private")))
     if private:
-        check("private socket alive to the end", lambda: need(private.socket.is_connected(), "dead"))
+        check(
+            "private socket alive to the end", lambda: need(private.socket.is_connected(), "dead")
+        )
 
 
 main()

@@ -62,7 +62,7 @@ class Client:
             ws, signer, self.venue_clock, clock, rng, connections=connections
         )
         self.trade = (
-            TradeStream(ws, signer, self.gate, clock, rng, connections=connections)
+            TradeStream(ws, signer, self.gate, clock, rng, connections=connections, ack_s=1.0)
             if by_stream
             else None
         )

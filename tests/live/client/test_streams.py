@@ -418,6 +418,40 @@ async def test_the_ceiling_of_the_signer_holds_for_frames_too():
     await world.venue.close()
 
 
+async def test_a_peer_that_no_longer_reads_holds_nobody_for_ever():
+    world = Trade()
+    await world.up()
+    stuck = asyncio.Event()
+
+    async def never(_: bytes) -> None:
+        await stuck.wait()
+
+    world.sockets.last.send = never  # type: ignore[method-assign]
+    async with Running(world.clock, step_s=0.1):
+        assert isinstance(await world.place(), Unknown)  # it may have left in part
+        await world.clock.sleep(30.0)
+    assert len(world.sockets.sockets) == 2
+    assert world.stream.ready
+    await world.venue.close()
+
+
+async def test_an_error_of_our_own_ends_a_life_and_not_the_stream():
+    world = Private()
+    await world.up()
+
+    def broken(_: int) -> bytes:
+        raise ZeroDivisionError
+
+    whole, world.stream.ping = world.stream.ping, broken  # type: ignore[method-assign]
+    async with Running(world.clock, step_s=0.1):
+        (down,) = await world.stream.batch()
+        assert isinstance(down, StreamDown)
+        world.stream.ping = whole  # type: ignore[method-assign]
+        assert await world.stream.batch() == [StreamUp(2)]
+    assert world.stream.keeper.crashes == ["ZeroDivisionError: "]
+    await world.stream.close()
+
+
 async def test_requests_outside_a_connection_do_not_leave():
     world = Trade()
     answer = await world.stream.request("order.create", {}, user="u1")

@@ -121,6 +121,10 @@ def test_a_stream_is_opened_by_a_signature_that_has_not_expired() -> None:
     assert opened(NOW) == 10004
     assert opened(NOW + 1, "0" * 64) == 10004
     assert opened("soon") == 10001
+    keys.told(NOW - 30 * 86_400_000, NOW)
+    assert opened(NOW) == 10004, "a clock far behind makes nothing valid that has expired"
+    assert opened(NOW - 30 * 86_400_000 + 10_000) == 0
+    assert opened(NOW - 30 * 86_400_000) == 10004
     assert code(keys.check_stream([key.key], NOW)) == 10001
     assert code(keys.check_stream({"a": 1}, NOW)) == 10001
     assert code(keys.check_stream(["nobody", NOW + 1, "x"], NOW)) == 10003

@@ -90,7 +90,7 @@ def test_executions_come_newest_first_and_windows_are_a_week() -> None:
     wide = f"category=linear&startTime={now - 7 * DAY_MS - 1}&endTime={now}"
     assert v.get(path, wide)["retCode"] == 10001
     assert v.get(path, f"category=linear&startTime={now}&endTime={now - 1}")["retCode"] == 10001
-    assert v.get(path, "category=linear&limit=101")["retCode"] == 10001
+    assert v.get(path, "category=linear&limit=0")["retCode"] == 10001
     assert v.get(path, "category=linear&limit=none")["retCode"] == 10001
     some = f"category=linear&startTime={times[2]}&endTime={times[1]}"
     assert len(v.get(path, some)["result"]["list"]) == 2

@@ -197,7 +197,7 @@ def test_public_lists_have_their_pages_and_their_refusals() -> None:
     assert one["priceFilter"]["tickSize"] == "0.01"
     for path, query in {
         "/v5/market/funding/history": f"category=linear&symbol={SYMBOL}&startTime=1",
-        "/v5/market/orderbook": f"category=linear&symbol={SYMBOL}&limit=1001",
+        "/v5/market/orderbook": f"category=linear&symbol={SYMBOL}&limit=0",
         "/v5/market/recent-trade": "category=linear&symbol=NOSUCHUSDT",
         "/v5/market/tickers": "category=stocks",
         "/v5/market/price-limit": "",
