@@ -21,7 +21,7 @@ PUBLIC = ""  # the user of requests that nobody signs
 PATIENCE_S = {
     Priority.PROTECT: 10.0,
     Priority.RECONCILE: 60.0,
-    Priority.ENTRY: 5.0,
+    Priority.ENTRY: 15.0,  # one signal of 1,000 users by HTTP takes three windows of the address
     Priority.POLL: 60.0,
 }
 

@@ -64,7 +64,7 @@ class PybitTransport:
         read_timeout_s: float = 10.0,
         answer_timeout_s: float = 20.0,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
         self._clock = clock
         self._workers = workers
         self._timeout = (connect_timeout_s, read_timeout_s)
@@ -125,7 +125,7 @@ class PybitTransport:
     def _session(self) -> Any:
         session = getattr(self._local, "session", None)
         if session is None:
-            session = _make_session(self._base_url, self._timeout, self)
+            session = _make_session(self.base_url, self._timeout, self)
             self._local.session = session
             self._sessions.append(session)
         return session

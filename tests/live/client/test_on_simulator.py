@@ -16,11 +16,12 @@ from live.venues.bybit.clock_offset import VenueClock
 from live.venues.bybit.faults import Fault
 from live.venues.bybit.gate import Gate
 from live.venues.bybit.private_stream import BybitPrivateStream
+from live.venues.bybit.public_rest import BybitPublicRest
 from live.venues.bybit.pybit_transport import PybitTransport
 from live.venues.bybit.signer import Signer
 from live.venues.bybit.trade_stream import TradeStream
 from live.venues.bybit.trading import BybitTrading
-from live.venues.port import Ok
+from live.venues.port import Banned, Ok
 from live.venues.resync import AccountFeed
 from live.venues.trading import (
     Accepted,
@@ -254,6 +255,24 @@ async def test_a_locked_out_address_stops_http_and_streams_go_on():
         assert c.transport.sent == before
         assert isinstance(await c.place("a1"), Accepted)  # by the order stream
         await until(lambda: c.view.by_link("a1") is not None, "its event")
+        assert c.transport.sent == before
+
+
+async def test_a_lock_out_found_by_the_public_reader_holds_back_the_traders_too():
+    async with client() as c:
+        public = BybitPublicRest(c.transport.base_url, SystemClock(), shared=c.budget)
+        try:
+            assert isinstance(await public.tickers(), Ok)
+            c.fault("ban", endpoint="/v5/market/tickers", ms=600_000)
+            assert isinstance(await public.tickers(), Banned)
+            assert isinstance(await public.tickers(), Banned)
+        finally:
+            await public.close()
+        before = c.transport.sent
+        refused = await c.place("a1")
+        assert isinstance(refused, Refused)
+        assert refused.action == "global stop"
+        assert refused.retry_after_s == pytest.approx(600.0, abs=5.0)
         assert c.transport.sent == before
 
 

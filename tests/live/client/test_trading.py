@@ -82,6 +82,39 @@ async def test_every_code_of_the_table_on_a_create(code):
     assert sent == {10002: 2, 10006: 3}.get(code, 1)  # nothing else is ever sent again
 
 
+@pytest.mark.parametrize("what", ["amend", "cancel", "cancel-all", "trading-stop", "leverage"])
+@pytest.mark.parametrize("code", [*sorted(CODES), 424242])
+async def test_every_code_on_every_other_act_is_sent_once_and_typed(what, code):
+    world = World()
+    empty = page()
+    for path in (REALTIME, HISTORY, POSITIONS):
+        world.transport.script(path, empty)
+    for path in (AMEND, CANCEL, "/v5/order/cancel-all", STOP, "/v5/position/set-leverage"):
+        world.transport.script(path, envelope(code=code, message="words"))
+    venue = world.venue
+    async with Running(world.clock):
+        if what == "amend":
+            change = OrderChange(symbol="BTCUSDT", order_link_id="a1", price=D(1))
+            result = await venue.amend(change, priority=Priority.PROTECT)
+        elif what == "cancel":
+            result = await venue.cancel("BTCUSDT", order_link_id="a1", priority=Priority.PROTECT)
+        elif what == "cancel-all":
+            result = await venue.cancel_entries("BTCUSDT", priority=Priority.PROTECT)
+        elif what == "trading-stop":
+            stop = TradingStop(symbol="BTCUSDT", stop_loss=D(9))
+            result = await venue.set_trading_stop(stop, priority=Priority.PROTECT)
+        else:
+            result = await venue.set_leverage("BTCUSDT", D(3))
+    assert isinstance(result, Accepted | Refused | Unknown)
+    known = CODES.get(code)
+    if known is None or known.proof is Proof.UNKNOWN:
+        assert isinstance(result, Unknown)
+    elif known.proof is Proof.NOT_TAKEN:
+        assert isinstance(result, Refused)
+    posts = [path for method, path, _ in world.transport.sent if method == "POST"]
+    assert len(posts) == {10002: 2, 10006: 3}.get(code, 1)
+
+
 @pytest.mark.parametrize("code", [1, 99, 110999, -7, 10**12])
 async def test_a_code_nobody_knows_leaves_an_order_unknown(code):
     world = World()
