@@ -160,7 +160,13 @@ def realtime(desk: Desk, uid: int, params: Params, lag_ms: int) -> Any:
     by_id = bool(text(params, "orderId") or text(params, "orderLinkId"))
     closed_too = by_id or whole(params, "openOnly", 0) == 1
     found: Iterable[Order] = account.open_orders.values()
-    if closed_too:
+    if by_id and len(account.orders) <= CLOSED_KEPT:
+        since = desk.closed_from.get(uid, 0)
+        wanted = text(params, "orderId") or account.by_link.get(text(params, "orderLinkId"), "")
+        order = account.orders.get(wanted)
+        seen = order is not None and (order.order_status.is_open or order.updated_time >= since)
+        found = [order] if order is not None and seen else []
+    elif closed_too:
         since = desk.closed_from.get(uid, 0)
         closed = [
             o
