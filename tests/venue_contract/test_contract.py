@@ -7,9 +7,9 @@ import pytest
 
 from app.proofs import simloop
 from app.proofs.contract import CASES
-from app.proofs.contract.bench import Parts
 from app.proofs.contract.case import Case
 from app.proofs.contract.faces import inside, served
+from app.proofs.contract.parts import Parts
 from app.proofs.contract.run import FAILED, NOT_RUN, PASSED, Verdict, run_cases
 
 ALL = [pytest.param(CASES[n], id=f"{n}") for n in sorted(CASES)]
@@ -64,8 +64,6 @@ def test_the_numbers_have_no_hole_and_every_case_says_what_it_checks() -> None:
         assert case.clause
     titles = [c.title for c in CASES.values()]
     assert len(titles) == len(set(titles))
-
-
 
 
 def test_what_a_face_does_not_offer_is_not_run_and_never_passed() -> None:

@@ -6,93 +6,30 @@ venue's demo; only `Parts` differ.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from app.proofs.contract.case import Broken, Need, NotHere, hold, kind_of
+from app.proofs.contract.case import Broken, hold, kind_of
+from app.proofs.contract.parts import Client, Controls, Parts
 from engine.errors import DataError
-from engine.venue import wire
 from engine.venue.instrument import Instrument
 from engine.venue.reports import ExecutionReport, OrderReport, PositionReport, WalletReport
 from engine.venue.view import News
 from engine.venue.wire.instruments import read_instrument
 from engine.venue.wire.tickers import Ticker, read_ticker
-from live.clock import Clock
-from live.venues.bybit.budgets import RequestBudget
-from live.venues.bybit.clock_offset import VenueClock
-from live.venues.bybit.frames import Connect
-from live.venues.bybit.gate import Gate, Said
+from live.venues.bybit.gate import Said
 from live.venues.bybit.private_stream import BybitPrivateStream
-from live.venues.bybit.signer import Signer
-from live.venues.bybit.trade_stream import TradeStream
-from live.venues.bybit.trading import BybitTrading
-from live.venues.bybit.transport import Transport
 from live.venues.port import Ok
 from live.venues.resync import AccountFeed
-from live.venues.trading import Accepted, NewOrder, PrivateItem, Priority, StreamDown
+from live.venues.trading import Accepted, NewOrder, Priority, PrivateItem, StreamDown
 
 NOW, LATER = Priority.PROTECT, Priority.ENTRY
 _LOOK_S = 0.02
 _PATIENCE_S = 45.0
 _TIDY_TRIES = 4
-
-
-class Controls(Protocol):
-    """What a simulator lets its tester do."""
-
-    def price(self, symbol: str, value: Decimal) -> None:
-        """Let the market trade at a price from now on."""
-        ...
-
-    def prints(self, symbol: str, price: Decimal, qty: Decimal, taker: str) -> None:
-        """Let a quantity trade at a price, beyond what stands in front of the user's orders."""
-        ...
-
-    def fund(self, symbol: str, rate: Decimal) -> None:
-        """Settle a funding instant now."""
-        ...
-
-    def arm(self, kind: str, **more: Any) -> None:
-        """Arm a fault."""
-        ...
-
-    def calm(self) -> None:
-        """Disarm what has not fired."""
-        ...
-
-    def expired_key(self) -> tuple[str, str]:
-        """Return a key of this account that has expired."""
-        ...
-
-    def human(self, action: str, symbol: str) -> None:
-        """Let the account's owner act at the venue's own screen."""
-        ...
-
-    def truth(self) -> dict[str, Any]:
-        """Return everything of the account as it is."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What a face gives a bench. `wait` lets time pass, by jumping where it can."""
-
-    name: str
-    symbol: str
-    api_key: str
-    secret: str
-    clock: Clock
-    transport: Callable[[], Transport]
-    connect: Connect
-    ws_url: str
-    offers: frozenset[Need]
-    wait: Callable[[float], Awaitable[None]]
-    seed: int = 0
-    controls: Controls | None = None
 
 
 class _Tap:
@@ -112,52 +49,6 @@ class _Tap:
 
     async def close(self) -> None:
         await self._stream.close()
-
-
-class Client:
-    """A client of its own for a key: gate, budgets and clock are not shared with another."""
-
-    def __init__(self, parts: Parts, api_key: str, secret: str, *, clock: Clock | None = None):
-        self.clock = clock or parts.clock
-        rng = np.random.default_rng([parts.seed, 0xC0])
-        self.budget = RequestBudget(self.clock)
-        self.gate = Gate(
-            parts.transport(), self.budget, VenueClock(self.clock), self.clock, rng
-        )
-        signer = Signer(api_key, secret)
-        common: dict[str, Any] = {
-            "connections": self.budget.connections,
-            "connect": parts.connect,
-        }
-        self.private = BybitPrivateStream(
-            parts.ws_url,
-            signer,
-            self.gate.venue_clock,
-            self.clock,
-            rng,
-            sync_clock=self.gate.sync_clock,
-            **common,
-        )
-        self.venue = BybitTrading(
-            self.gate, signer, user=api_key, on_accepted=self.private.expect_data
-        )
-        self.order_stream: TradeStream | None = None
-        self.by_stream: BybitTrading | None = None
-        if Need.ORDER_STREAM in parts.offers:
-            self.order_stream = TradeStream(
-                parts.ws_url, signer, self.gate, self.clock, rng, **common
-            )
-            self.by_stream = BybitTrading(
-                self.gate, signer, user=api_key, stream=self.order_stream,
-                on_accepted=self.private.expect_data,
-            )  # fmt: skip
-
-    async def close(self) -> None:
-        """End everything."""
-        await self.private.close()
-        if self.order_stream is not None:
-            await self.order_stream.close()
-        await self.gate.close()
 
 
 class Bench:
@@ -250,6 +141,7 @@ class Bench:
 
     async def until_order(self, link: str, *statuses: str) -> OrderReport:
         """Wait until the view shows an order in one of these states."""
+
         def there() -> bool:
             order = self.view.by_link(link)
             return order is not None and (not statuses or order.order_status in statuses)
@@ -391,9 +283,7 @@ class Bench:
             if position.symbol == self.symbol:
                 side = "Sell" if position.side == "Buy" else "Buy"
                 idx = position.position_idx
-                order = self.order(
-                    side, position.size, reduce_only=True, position_idx=idx
-                )
+                order = self.order(side, position.size, reduce_only=True, position_idx=idx)
                 kind_of(await self.venue.place(order, priority=NOW), Accepted, "close")
                 await self.until_order(order.order_link_id, "Filled", "Cancelled")
 
@@ -457,6 +347,3 @@ async def bench_on(parts: Parts) -> AsyncIterator[Bench]:
 def total(values: Iterable[Decimal | None]) -> Decimal:
     """Add amounts, None as 0."""
     return sum((v for v in values if v is not None), Decimal(0))
-
-
-__all__ = ["LATER", "NOW", "Bench", "Client", "Controls", "NotHere", "Parts", "bench_on", "total"]

@@ -7,10 +7,7 @@ lists say, and raises `Broken` where the venue (or the client) breaks the contra
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from app.proofs.contract.bench import Bench
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -46,7 +43,7 @@ class Case:
     title: str
     clause: str
     needs: frozenset[Need]
-    run: Callable[["Bench"], Awaitable[None]]
+    run: Callable[[Any], Awaitable[None]]  # over a `Bench`
 
     def missing(self, offers: Iterable[Need]) -> list[Need]:
         """Return what a face does not offer, in the order of `Need`."""
@@ -59,7 +56,7 @@ CASES: dict[int, Case] = {}
 def case(number: int, title: str, clause: str, *needs: Need) -> Callable[[Any], Any]:
     """Register a case under its number."""
 
-    def register(run: Callable[["Bench"], Awaitable[None]]) -> Any:
+    def register(run: Callable[[Any], Awaitable[None]]) -> Any:
         if number in CASES:
             raise ValueError(f"case {number} exists twice")
         CASES[number] = Case(number, title, clause, frozenset(needs), run)

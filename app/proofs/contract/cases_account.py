@@ -1,10 +1,11 @@
 """Cases 47 to 58: leverage, modes, money, lists."""
 
 from decimal import Decimal
+from typing import Any
 
 from app.proofs.contract.bench import LATER, Bench, total
 from app.proofs.contract.case import Need, case, equal, hold, kind_of
-from engine.venue.reports import ExecutionReport, OrderReport
+from engine.venue.reports import ExecutionReport, LogReport, OrderReport
 from engine.venue.wire.account import read_log
 from engine.venue.wire.client import encode_switch_mode
 from engine.venue.wire.positions import read_closed_pnl
@@ -31,7 +32,7 @@ async def leverage(b: Bench) -> None:
         await b.venue.set_leverage(b.symbol, before)
 
 
-@case(48, "the executions list and the stream tell the same", "3.4, 6.5", Need.MONEY)
+@case(48, "the executions list and the stream tell the same", "3.4, 6.5, W22", Need.MONEY)
 async def same_executions(b: Bench) -> None:
     links = [
         await b.place(b.order("Buy", b.size(await b.last(), 4))),
@@ -53,7 +54,7 @@ async def same_executions(b: Bench) -> None:
     equal(sorted(counted), sorted(listed), "each counted once")
 
 
-@case(49, "size, entry price and fee follow from the executions", "3.3, A1", Need.MONEY)
+@case(49, "size, entry price and fee follow from the executions", "3.3, A1, W5", Need.MONEY)
 async def position_adds_up(b: Bench) -> None:
     link = await b.place(b.order("Buy", b.size(await b.last(), 4)))
     await b.until_order(link, "Filled")
@@ -99,7 +100,7 @@ async def log_adds_up(b: Bench) -> None:
         equal(r.change, r.cash_flow + r.funding - r.fee, f"row {r.id}")
 
 
-async def _log(b: Bench, start_ms: int) -> list:
+async def _log(b: Bench, start_ms: int) -> list[LogReport]:
     rows = await b.page(
         "/v5/account/transaction-log", accountType="UNIFIED", limit=50, startTime=start_ms
     )
@@ -141,7 +142,7 @@ async def funding(b: Bench) -> None:
     equal([r.funding for r in funded], [-paid], "the log (- = paid)")
 
 
-@case(54, "open orders are read over all pages", "3.4", Need.MANY)
+@case(54, "open orders are read over all pages", "3.4, S6, W14", Need.MANY)
 async def order_pages(b: Bench) -> None:
     price = await b.far("Buy")
     links = []
@@ -191,7 +192,7 @@ async def hedge(b: Bench) -> None:
         await _switch(b, PositionMode.ONE_WAY)
 
 
-def _mode(b: Bench, mode: PositionMode) -> dict:
+def _mode(b: Bench, mode: PositionMode) -> dict[str, Any]:
     return encode_switch_mode(mode, symbol=b.symbol)
 
 
@@ -230,5 +231,3 @@ async def by_hand(b: Bench) -> None:
     b.controls.human("close", b.symbol)
     await b.until(lambda: not b.held(), "closed by hand")
     await b.until(lambda: len({e.exec_id for n in b.news for e in n.executions}) >= 2, "both fills")
-
-

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from app.proofs.contract.bench import LATER, NOW, Bench, NotHere
-from app.proofs.contract.case import Broken, Need, case, equal, hold, kind_of
+from app.proofs.contract.bench import LATER, NOW, Bench
+from app.proofs.contract.case import Broken, Need, NotHere, case, equal, hold, kind_of
 from engine.venue.reports import ExecutionReport, OrderReport
 from live.venues.trading import Accepted, OrderChange, Refused, TradingStop
 
@@ -27,7 +27,7 @@ async def taken(b: Bench) -> None:
     hold(b.told(OrderReport), "the stream itself told of it")
 
 
-@case(2, "a link id of 36 characters is taken, one of 40 refused", "4.1")
+@case(2, "a link id of 36 characters is taken, one of 40 refused", "4.1, W9, W11")
 async def link_lengths(b: Bench) -> None:
     price = await b.far("Buy")
     longest = b.link().ljust(36, "x")
@@ -130,7 +130,12 @@ async def fok(b: Bench) -> None:
     equal(ended.cum_exec_qty, D(0), "filled")
 
 
-@case(12, "a market order fills; it is an IOC at the edge of the band", "4.3, A14, A17", Need.MONEY)
+@case(
+    12,
+    "a market order fills; it is an IOC at the edge of the band",
+    "4.3, A14, A17, W12",
+    Need.MONEY,
+)
 async def market(b: Bench) -> None:
     qty = b.size(await b.last())
     link = await b.place(b.order("Buy", qty))
@@ -241,9 +246,7 @@ async def entries_only(b: Bench) -> None:
     await b.open(stop_loss=await b.far("Buy"), tpsl_mode="Full")
     links = [await b.rest(), await b.rest("Sell")]
     trigger = b.rules.floor_price(await b.last() * D("0.9"))
-    stop = b.order(
-        "Sell", b.held(), reduce_only=True, trigger_price=trigger, trigger_direction=2
-    )
+    stop = b.order("Sell", b.held(), reduce_only=True, trigger_price=trigger, trigger_direction=2)
     await b.place(stop)
     await b.until_order(stop.order_link_id, "Untriggered")
     kind_of(await b.venue.cancel_entries(b.symbol, priority=NOW), Accepted, "cancel entries")

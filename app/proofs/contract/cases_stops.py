@@ -1,11 +1,11 @@
-"""Cases 26 to 46: stops, whether attached, of the position, trailing, conditional; reduce-only."""
+"""Cases 26 to 46, 77 to 79: stops, whether attached, of the position, trailing, conditional; reduce-only."""
 
 from decimal import Decimal
 
 from app.proofs.contract.bench import LATER, NOW, Bench
 from app.proofs.contract.case import Need, case, equal, hold, kind_of
-from engine.venue.reports import OrderReport, PositionReport
-from live.venues.trading import Accepted, Refused, TradingStop
+from engine.venue.reports import OrderReport, PositionReport, WalletReport
+from live.venues.trading import Accepted, NewOrder, PlaceOutcome, Refused, TradingStop
 
 D = Decimal
 PARAMS, FLAT = 10001, 110017
@@ -15,14 +15,16 @@ def _at(b: Bench, last: Decimal, share: str) -> Decimal:
     return b.rules.floor_price(last * D(share))
 
 
-async def _stop(b: Bench, **values: Decimal) -> Accepted | Refused | object:
+async def _stop(b: Bench, **values: Decimal) -> PlaceOutcome:
     stop = TradingStop(symbol=b.symbol, **values)  # pyrefly: ignore[bad-argument-type]
     return await b.venue.set_trading_stop(stop, priority=NOW)
 
 
-async def _conditional(b: Bench, side: str, trigger: Decimal, direction: int, **more: object):
+async def _conditional(
+    b: Bench, side: str, trigger: Decimal, direction: int
+) -> tuple[NewOrder, PlaceOutcome]:
     qty = b.size(await b.last())
-    order = b.order(side, qty, trigger_price=trigger, trigger_direction=direction, **more)
+    order = b.order(side, qty, trigger_price=trigger, trigger_direction=direction)
     return order, await b.venue.place(order, priority=LATER)
 
 
@@ -169,7 +171,7 @@ async def stop_fires(b: Bench) -> None:
 
 
 def _ends(b: Bench) -> dict[str, tuple[str, str]]:
-    """How each kind of stop ended, by the stream."""
+    """Return how each kind of stop ended, by the stream."""
     rows = [o for o in b.told(OrderReport) if o.stop_order_type and not o.is_open]
     none = ("UNKNOWN", "")
     return {
@@ -216,7 +218,7 @@ async def partial(b: Bench) -> None:
     equal(len(b.view.unprotected()), 1, "half a position is still unprotected")
 
 
-@case(40, "a conditional order past its trigger is refused: close now", "5 (110092/110093), A22")
+@case(40, "a conditional order past its trigger is refused: close now", "5 (110092/110093)")
 async def passed(b: Bench) -> None:
     last = await b.last()
     for trigger, direction, codes in (
@@ -271,7 +273,9 @@ async def cut(b: Bench) -> None:
 @case(44, "a reduce-only order while flat is refused", "4.4, 5 (110017), A23")
 async def nothing_to_reduce(b: Bench) -> None:
     price = await b.far("Sell")
-    said = await b.venue.place(b.order("Sell", b.size(price), price, reduce_only=True), priority=NOW)
+    said = await b.venue.place(
+        b.order("Sell", b.size(price), price, reduce_only=True), priority=NOW
+    )
     equal(kind_of(said, Refused, "reduce-only while flat").code, FLAT, "the code")
 
 
@@ -301,3 +305,31 @@ async def turned(b: Bench) -> None:
 def _side(b: Bench) -> str:
     position: PositionReport | None = b.view.position(b.symbol)
     return position.side if position is not None else ""
+
+
+@case(77, "a far order moves the position topic, not the wallet", "6.5, A51")
+async def quiet_wallet(b: Bench) -> None:
+    link = await b.rest()
+    await b.until(lambda: b.told(PositionReport), "the position topic")
+    await b.venue.cancel(b.symbol, order_link_id=link, priority=NOW)
+    await b.until_order(link, "Cancelled")
+    equal(b.told(WalletReport), [], "what the wallet topic told")
+
+
+@case(78, "a trigger at the present price is already passed", "A22", Need.PRICE)
+async def at_the_price(b: Bench) -> None:
+    last = await b.last()
+    for direction, code in ((1, 110092), (2, 110093)):
+        _, answer = await _conditional(b, "Buy", last, direction)
+        equal(kind_of(answer, Refused, f"direction {direction}").code, code, "the code")
+
+
+@case(79, "an eleventh conditional order is refused", "4.5, 5 (110009), A37", Need.MANY)
+async def eleven(b: Bench) -> None:
+    trigger = await b.far("Sell")
+    for number in range(10):
+        order, answer = await _conditional(b, "Buy", trigger + number * b.rules.tick_size, 1)
+        kind_of(answer, Accepted, f"number {number + 1}")
+        await b.until_order(order.order_link_id, "Untriggered")
+    _, answer = await _conditional(b, "Buy", trigger, 1)
+    equal(kind_of(answer, Refused, "the eleventh").code, 110009, "the code")

@@ -1,10 +1,11 @@
-"""Cases 59 to 76: what is certain when answers are lost, streams fall, keys and clocks are wrong."""
+"""Cases 59 to 76: what is certain when answers, streams, keys or clocks fail."""
 
 import asyncio
 from decimal import Decimal
 
-from app.proofs.contract.bench import LATER, NOW, Bench, Client
+from app.proofs.contract.bench import LATER, NOW, Bench
 from app.proofs.contract.case import Need, case, equal, hold, kind_of
+from app.proofs.contract.parts import Client
 from live.clock import Clock
 from live.venues.port import Ok
 from live.venues.resync import Resynced, resync
@@ -24,7 +25,7 @@ D = Decimal
 CREATE = "/v5/order/create"
 
 
-@case(59, "a look-up finds open, closed and filled orders by either id", "0.2, 3.4", Need.MONEY)
+@case(59, "a look-up finds open, closed and filled orders by either id", "0.2, 3.4, S5", Need.MONEY)
 async def looked_up(b: Bench) -> None:
     link = await b.rest()
     sent = b.client.gate.venue_clock.now_ms()
@@ -50,7 +51,12 @@ async def absent(b: Bench) -> None:
     kind_of(await b.venue.look_up(b.symbol, link, sent_ms=sent), Absent, "the second")
 
 
-@case(61, "an answer lost after the order got in: unknown, found, adopted", "0.2, 7.3", Need.FAULTS)
+@case(
+    61,
+    "an answer lost after the order got in: unknown, found, adopted",
+    "0.2, 7.3, W24",
+    Need.FAULTS,
+)
 async def reply_lost(b: Bench) -> None:
     price = await b.far("Buy")
     for kind in ("lost_reply", "html_after", "error_after"):
@@ -126,7 +132,7 @@ def _cut(b: Bench) -> None:
 
 
 async def _true_view(b: Bench) -> None:
-    """The view says what the lists say, and each execution came once."""
+    """Hold the view against the lists; each execution came once."""
     listed = {e.exec_id for e in await b.executions()}
     counted = [e.exec_id for e in b.view.executions() if e.symbol == b.symbol]
     equal(set(counted) - listed, set(), "executions that are not listed")
@@ -192,7 +198,7 @@ async def _refused_key(b: Bench, api_key: str, secret: str, codes: tuple[int, ..
         await other.close()
 
 
-@case(67, "a wrong signature is refused for good, by request and by stream", "2, 5 (10004)")
+@case(67, "a wrong signature is refused for good, by request and by stream", "2, 5 (10004), S1")
 async def wrong_secret(b: Bench) -> None:
     await _refused_key(b, b.parts.api_key, "x" * 36, (10004,))
     equal(await b.orders(), [], "open orders")
@@ -230,9 +236,7 @@ class _Skewed:
 async def skewed(b: Bench) -> None:
     price = await b.far("Buy")
     for number, offset_ms in enumerate((-60_000, 45_000), 1):
-        other = Client(
-            b.parts, b.parts.api_key, b.parts.secret, clock=_Skewed(b.clock, offset_ms)
-        )
+        other = Client(b.parts, b.parts.api_key, b.parts.secret, clock=_Skewed(b.clock, offset_ms))
         try:
             order = b.order("Buy", b.size(price), price)
             kind_of(await other.venue.place(order, priority=LATER), Accepted, f"{offset_ms} ms")
@@ -244,7 +248,7 @@ async def skewed(b: Bench) -> None:
 
 
 @case(71, "too many visits are waited out, and the order is placed once",
-      "0.10, 5 (10006)", Need.FAULTS)  # fmt: skip
+      "0.10, 5 (10006), W25", Need.FAULTS)  # fmt: skip
 async def throttled(b: Bench) -> None:
     price = await b.far("Buy")
     for number, header in enumerate(("present", "past", "absent"), 1):

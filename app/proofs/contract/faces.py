@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from app.proofs.contract.bench import Parts
 from app.proofs.contract.case import Need
+from app.proofs.contract.parts import Parts
 from app.proofs.simloop import SimClock
 from app.proofs.simwire import DoorConnect, DoorTransport
 from engine.bars import Bars
@@ -128,7 +128,7 @@ class SimControls:
 
 @contextlib.asynccontextmanager
 async def inside(clock: SimClock, seed: int = 0) -> AsyncIterator[Parts]:
-    """The simulator without sockets, on virtual time."""
+    """Run the simulator without sockets, on virtual time."""
     venue = _Timely(Steered(clock.now_ms()), "1d", seed=seed, start_ms=clock.now_ms())
     key = venue.desk.open_account(_EQUITY)
     rng = np.random.default_rng([seed, 0xFACE])
@@ -187,7 +187,7 @@ class _Ahead:
 
 @contextlib.asynccontextmanager
 async def served(seed: int = 0) -> AsyncIterator[Parts]:
-    """The simulator over real sockets, through pybit and websockets."""
+    """Run the simulator over real sockets, reached through pybit and websockets."""
     from live.venues.bybit.pybit_transport import PybitTransport
     from live.venues.bybit.simserver import SimServer
 
@@ -220,7 +220,7 @@ def _look_for_crashes(venue: SimVenue) -> None:
 
 @contextlib.asynccontextmanager
 async def real(mode: str, api_key: str, secret: str, symbol: str) -> AsyncIterator[Parts]:
-    """Bybit's demo or testnet, with a key of the user's; never the live venue."""
+    """Name Bybit's demo or testnet, with a key of the user's; never the live venue."""
     from live.venues.bybit.pybit_transport import PybitTransport
 
     if mode not in _REAL:

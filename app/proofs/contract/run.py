@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from app.proofs.contract.bench import Bench, Parts, bench_on
+from app.proofs.contract.bench import Bench, bench_on
 from app.proofs.contract.case import Broken, Case, NotHere
+from app.proofs.contract.parts import Parts
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
