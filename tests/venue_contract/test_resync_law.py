@@ -158,9 +158,12 @@ def play(
 
         waiting = iter(between)
         heard = 0
+        quiet = False
 
         def happen() -> None:
             nonlocal heard
+            if quiet:
+                return
             for act in next(waiting, []):
                 world.act(act)
             upto = max(heard, len(world.told) - held_back)
@@ -182,6 +185,7 @@ def play(
             world.act(act)
         hear(mix(world.told[heard:] + world.told * repeat))  # the rest, and all once more
         if ambiguous(world.told):
+            quiet = True
             again = await resync(trading, view)
             assert isinstance(again, Resynced), again
             note(again.news)

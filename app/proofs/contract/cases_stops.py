@@ -1,4 +1,4 @@
-"""Cases 26 to 46, 77 to 79: stops, whether attached, of the position, trailing, conditional; reduce-only."""
+"""Cases 26 to 46, 77 to 79: stops of every kind, reduce-only orders."""
 
 from decimal import Decimal
 
