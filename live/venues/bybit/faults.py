@@ -146,10 +146,10 @@ def read_faults(raw: bytes) -> list[Fault]:
     """
     try:
         return msgspec.json.decode(raw, type=list[Fault])
-    except msgspec.DecodeError as first:
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as first:
         try:
             return [msgspec.json.decode(raw, type=Fault)]
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
             raise DataError("the list of faults cannot be read", why=str(first)) from None
 
 

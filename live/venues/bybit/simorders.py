@@ -45,7 +45,7 @@ def act(desk: Desk, uid: int, path: str, params: Any) -> Answer | Refusal:
         return Refusal(answer.code, answer.message, empty)
     if not isinstance(answer, Accepted):
         raise TypeError(f"the machine answered {path} with {type(answer).__name__}")
-    return Answer(_result(desk, uid, path, params, answer))
+    return Answer(_result(desk, uid, path, command, answer))
 
 
 def _beyond_band(desk: Desk, command: Any) -> MachineRefused | None:
@@ -61,7 +61,7 @@ def _beyond_band(desk: Desk, command: Any) -> MachineRefused | None:
     return MachineRefused(command.uid, 110003, said) if beyond else None
 
 
-def _result(desk: Desk, uid: int, path: str, params: Any, answer: Accepted) -> Any:
+def _result(desk: Desk, uid: int, path: str, command: Any, answer: Accepted) -> Any:
     if path == "/v5/order/cancel-all":
         return wire.encode_cancel_all_result(answer)
     if path.startswith("/v5/order/"):
@@ -69,8 +69,7 @@ def _result(desk: Desk, uid: int, path: str, params: Any, answer: Accepted) -> A
     if path == "/v5/account/set-margin-mode":
         return wire.encode_margin_mode_result(answer)
     if path == "/v5/position/add-margin":
-        slot = (str(params.get("symbol")), int(params.get("positionIdx") or 0))
-        position = desk.account(uid).positions.get(slot)
+        position = desk.account(uid).positions.get((command.symbol, command.position_idx))
         row = {} if position is None else wire.encode_position_row(position)
         return {"category": "linear", **row}
     return {}
