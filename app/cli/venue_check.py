@@ -123,8 +123,8 @@ def _chosen(text: str) -> "list[Case]":
 
     numbers: set[int] = set()
     for part in filter(None, (p.strip() for p in text.split(","))):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UsageError(f"--cases {text!r} cannot be read", hint="1-25,31")
         numbers |= set(range(int(first), int(last or first) + 1))
     unknown = sorted(numbers - set(CASES))

@@ -38,7 +38,7 @@ def test_without_a_key_it_says_which_settings_are_missing(mode, monkeypatch, cap
 
 @pytest.mark.parametrize("cases", ["x", "1-", "-3", "0", "5000", "1,,9999"])
 def test_cases_that_are_none_are_refused(cases, capsys):
-    assert zion("--cases", cases) in ((0, 2) if cases == "1-" else (2,))
+    assert zion("--cases", cases) == 2
     capsys.readouterr()
 
 
