@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
 
 from engine.bars import INTERVAL_MS
@@ -51,6 +51,12 @@ class Settings(BaseSettings):
     ws_url: str = Field(
         default="ws://127.0.0.1:8010",
         description="Base address of the venue's streams (without path).",
+    )
+    bybit_key: str = Field(
+        default="", description="Key of a demo or testnet account, for `zion venue check` only."
+    )
+    bybit_secret: SecretStr = Field(
+        default=SecretStr(""), description="Its secret; best given by the environment alone."
     )
     interval: str = Field(default="15m", description="Interval the market layer watches.")
     profile: str = Field(default="default", description="Detector profile the market layer runs.")

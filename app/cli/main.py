@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "parity": ("app.cli.parity", "Prove that the live path sees what the backtest saw."),
     "prove": ("app.cli.prove", "Orders exactly once, money to the last digit: seeded proofs."),
     "sim": ("app.cli.sim", "A Bybit V5 market on loopback, replayed from a lake."),
-    "venue": ("app.cli.venue", "The venue's own words: decode recorded payloads."),
+    "venue": ("app.cli.venue", "The venue's own words: decode payloads, check the contract."),
     "serve": ("app.cli.serve", "The shared market layer and its API as a service."),
     "bench": ("app.cli.bench", "Speed figures, each beside its reference."),
 }

@@ -6,18 +6,20 @@ from typing import Annotated
 
 import typer
 
+from app.cli import venue_check
 from app.cli.out import Out, number
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The venue's own words: decode recorded payloads.",
+    help="The venue's own words: decode recorded payloads, check the contract.",
     epilog="Example:  zion venue decode recorded/ --json",
 )
+app.command("check", help=venue_check.HELP, epilog=venue_check.EPILOG)(venue_check.check)
 
 
 @app.callback()
 def venue() -> None:
-    """Group the commands: one alone would take the group's place."""
+    """Group the commands."""
 
 
 @app.command(

@@ -22,7 +22,9 @@ def page() -> str:
     for name, field in Settings.model_fields.items():
         variables = ", ".join(f"`{v}`" for v in environment_names(name))
         default = field.get_default(call_default_factory=True)
-        shown = "" if default is None or default == frozenset() else f"`{default}`"
+        shown = (
+            "" if default is None or not str(default) or default == frozenset() else f"`{default}`"
+        )
         rows.append(f"| `{name}` | {variables} | {shown} | {field.description} |\n")
     return _HEAD + "".join(rows)
 
