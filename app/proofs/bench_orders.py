@@ -173,7 +173,7 @@ class Client:
         await self.gate.close()
 
 
-class _Links:
+class Links:
     """Fresh link ids."""
 
     def __init__(self) -> None:
@@ -205,7 +205,7 @@ def _by_pybit(session: Any, links: Sequence[str]) -> None:
 
 def cost(peer: Peer, orders: int) -> Iterator[Figure]:
     """Yield the client's CPU per order by every way, beside plain pybit."""
-    links = _Links()
+    links = Links()
     with asyncio.Runner() as runner:
         rest = Client(peer, 1, streams=False)
         stream = Client(peer, 1, streams=True)
@@ -247,7 +247,7 @@ def fan_out(peer: Peer, users: int, plain_us: float) -> Iterator[Figure]:
     for streams, way in ((False, "REST"), (True, "order stream")):
         found = []
         with asyncio.Runner() as runner:
-            client, links = Client(peer, users, streams=streams), _Links()
+            client, links = Client(peer, users, streams=streams), Links()
             runner.run(client.start())
             for _ in range(ROUNDS):
                 handed, wall, cpu, outcomes = runner.run(client.fan_out(links.take(users)))
@@ -277,7 +277,7 @@ def limited(users: int) -> Iterator[Figure]:
         with Peer("sim", accounts=users, limits=True) as peer, asyncio.Runner() as runner:
             client = Client(peer, users, streams=streams, budget=RequestBudget(clock, **options))
             runner.run(client.start())
-            handed, wall, _, outcomes = runner.run(client.fan_out(_Links().take(users)))
+            handed, wall, _, outcomes = runner.run(client.fan_out(Links().take(users)))
             runner.run(client.close())
             refused, crashes = peer.ask()["refused"], peer.ask()["crashes"]
         if crashes or refused or client.budget.bans:
