@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install -q --python $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types check test test-all laws cover bench golden notebooks docs run image lock fresh clean
+.PHONY: help setup fmt lint types check test test-all laws cover bench exactly-once ledger judges fuzz golden notebooks docs run image lock fresh clean
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.uv: requirements-uv.lock
 	$(PYTHON) -m venv $(VENV)
@@ -63,11 +63,26 @@ bench: setup ## Speed, each figure beside its reference
 	$(BIN)/zion bench lake
 	$(BIN)/zion bench live
 
+SEEDS ?= 20000
+FILLS ?= 1000000
+
+exactly-once: setup ## SEEDS seeded runs of the client against the simulator; planted bugs found
+	$(BIN)/zion prove exactly-once --seeds $(SEEDS) $(ARGS)
+
+ledger: setup ## FILLS executions booked twice: wallet and profit equal to the last digit
+	$(BIN)/zion prove ledger --fills $(FILLS) $(ARGS)
+
 golden: setup ## Write the golden files anew (look at the difference before committing)
 	$(BIN)/python -m tests.golden.rewrite
 
 notebooks: setup ## Execute the notebooks into var/notebooks/*.ipynb
 	$(BIN)/python -m research.notebooks.execute
+
+fuzz: setup ## Mutated frames and bodies through codec, venue and sockets: make fuzz N=1000000
+	$(BIN)/python -m tests.fuzz --n $(or $(N),1000000) $(ARGS)
+
+judges: setup ## Independent clients (ccxt, pybit, NautilusTrader, freqtrade) trade on `zion sim`; table and var/judges/report.json
+	$(BIN)/python -m tests.judges $(ARGS)
 
 docs: setup ## Check that every setting, command and link in the documents is true
 	$(BIN)/pytest -q tests/docs

@@ -36,12 +36,12 @@ from data.files import (
     series_lock,
     write_atomic,
 )
-from data.layout import check_name, holds_parquet, keys, parquet_files, unknown
-from engine.bars import INTERVAL_MS, Bars, interval_ms
+from data.folders import Folders
+from data.layout import parquet_files
+from engine.bars import Bars
 from engine.errors import DataError, UsageError
 
 HEAD_NAME = "data.parquet"
-_MORE_DATA = "zion data import or download fills it; delete the folder if it is a leftover"
 CODECS = ("none", "lz4", "zstd")
 
 
@@ -79,7 +79,7 @@ class SeriesInfo:
     problem: str = ""
 
 
-class Lake:
+class Lake(Folders):
     """A folder of market history.
 
     Parameters
@@ -107,7 +107,7 @@ class Lake:
         codec: str = "none",
         durable: bool = True,
     ) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         if codec not in CODECS:
             raise UsageError(f"unknown codec {codec!r}", hint=f"one of {', '.join(CODECS)}")
         self.codec = codec
@@ -118,66 +118,6 @@ class Lake:
         self._mapped: dict[tuple[str, str, str], tuple[object, Bars]] = {}
 
     # -- what there is ---------------------------------------------------------------------------
-
-    def venues(self) -> list[str]:
-        """Return the venues that have bars, by name; `DataError` when there is no lake at all."""
-        return keys(self._root(), "venue")
-
-    def intervals(self, venue: str) -> list[str]:
-        """Return the intervals of a venue, shortest first; `DataError` names near matches."""
-        found = keys(self._venue(venue), "interval")
-        return sorted(found, key=lambda i: (INTERVAL_MS.get(i, 0), i))
-
-    def symbols(self, venue: str, interval: str) -> list[str]:
-        """Return the symbols of a venue and interval, by name; `DataError` names what there is."""
-        # A write that failed (a full disk) may leave a folder without files: no series yet.
-        folder = self._interval(venue, interval)
-        return [s for s in keys(folder, "symbol") if holds_parquet(folder / f"symbol={s}")]
-
-    def resolve_venue(self, venue: str | None) -> str:
-        """Return the venue meant: the one named, or the only one.
-
-        Raises
-        ------
-        UsageError
-            None named and the lake has several.
-        DataError
-            No lake, an empty lake, or no such venue.
-        """
-        if venue is not None:
-            self._venue(venue)
-            return venue
-        found = self.venues()
-        if not found:
-            raise self._empty()
-        if len(found) > 1:
-            raise UsageError(
-                f"the lake {self.path} has several venues: {', '.join(found)}",
-                hint=f"name one, as in --venue {found[0]}",
-            )
-        return found[0]
-
-    def series(
-        self, venue: str | None = None, interval: str | None = None
-    ) -> list[tuple[str, str, str]]:
-        """Return (venue, interval, symbol) of every series, or of those asked for."""
-        found = [
-            (v, i, s)
-            for v in ([venue] if venue else self.venues())
-            for i in self.intervals(v)
-            if interval in (None, i)
-            for s in self.symbols(v, i)
-        ]
-        if not found:
-            if venue is None and not any(self.intervals(v) for v in self.venues()):
-                raise self._empty()
-            every = sorted(
-                {i for v in ([venue] if venue else self.venues()) for i in self.intervals(v)}
-            )
-            if interval is not None and interval not in every:
-                raise unknown("interval", interval, every, f"in {self.path}")
-            raise DataError(f"the lake {self.path} holds no series there", hint=_MORE_DATA)
-        return found
 
     def info(self, venue: str, interval: str, symbol: str) -> SeriesInfo:
         """Return bars, range and size of a series, from footers; problems are told, not raised."""
@@ -205,23 +145,12 @@ class Lake:
             sum(f.size_bytes for f in known),
         )
 
-    def files(self, venue: str, interval: str, symbol: str) -> list[Path]:
-        """Return the Parquet files of a series by name; `DataError` names near matches."""
-        paths = parquet_files(self.folder(venue, interval, symbol))
-        if not paths:
-            raise self._no_symbol(venue, interval, symbol)
-        return paths
-
     def live_files(self, venue: str, interval: str, symbol: str) -> list[Path]:
         """Return the files of a series that count, in order of writing."""
         paths = self.files(venue, interval, symbol)
         if len(paths) == 1:
             return paths
         return [f.path for f in self._live_files(paths, _labels(venue, interval, symbol))]
-
-    def folder(self, venue: str, interval: str, symbol: str) -> Path:
-        """Return where a series lies, whether it exists or not."""
-        return self.path / f"venue={venue}" / f"interval={interval}" / f"symbol={symbol}"
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -263,7 +192,7 @@ class Lake:
 
     def funding(self, venue: str, symbol: str) -> pl.DataFrame | None:
         """Return `ts` (UTC ms) and `funding_rate`, ascending; None where no series is known."""
-        folder = self._funding_folder(venue, symbol)
+        folder = self.funding_folder(venue, symbol)
         paths = parquet_files(folder)
         if not paths:
             return None
@@ -316,7 +245,7 @@ class Lake:
             series is then untouched.
         """
         table = bar_table(bars)
-        folder = self._checked_folder(venue, interval, symbol)
+        folder = self.checked_folder(venue, interval, symbol)
         with series_lock(folder):
             self._write_head(folder, _labels(venue, interval, symbol), table)
         return len(table)
@@ -330,7 +259,7 @@ class Lake:
             The number of bars given. Months are written in order: a crash cuts off the end.
         """
         table = bar_table(bars)
-        folder = self._checked_folder(venue, interval, symbol)
+        folder = self.checked_folder(venue, interval, symbol)
         labels = _labels(venue, interval, symbol)
         months = np.asarray(table["ts"]).astype("datetime64[ms]").astype("datetime64[M]")
         with series_lock(folder):
@@ -352,7 +281,7 @@ class Lake:
         """Fold all files of a series into one head; return how many (0: nothing to do)."""
         paths = self.files(venue, interval, symbol)
         labels = _labels(venue, interval, symbol)
-        folder = self._checked_folder(venue, interval, symbol)
+        folder = self.checked_folder(venue, interval, symbol)
         with series_lock(folder):
             paths = parquet_files(folder)
             if len(paths) == 1 and facts(paths[0], BAR_SCHEMA, labels).head:
@@ -363,7 +292,7 @@ class Lake:
 
     def write_funding(self, venue: str, symbol: str, frame: pl.DataFrame) -> int:
         """Merge funding rates (`ts`, `funding_rate`) into a series; return the rows then held."""
-        folder = self._funding_folder(venue, symbol)
+        folder = self.funding_folder(venue, symbol)
         labels = {"venue": venue, "symbol": symbol}
         found = frame.select("ts", "funding_rate").to_arrow()
         check_schema(folder, found.schema, FUNDING_SCHEMA)
@@ -408,53 +337,6 @@ class Lake:
     def _head_seq(self, folder: Path, labels: Mapping[str, str]) -> int:
         known = [facts(p, BAR_SCHEMA, labels) for p in parquet_files(folder)]
         return max((f.seq for f in known if f.head), default=-1)
-
-    # -- names and errors ------------------------------------------------------------------------
-
-    def _root(self) -> Path:
-        if not self.path.is_dir():
-            raise DataError(
-                f"no lake at {self.path}",
-                why="there is no such folder",
-                hint=f"zion data synth --lake {self.path} makes one, or name another with --lake",
-            )
-        return self.path
-
-    def _empty(self) -> DataError:
-        return DataError(
-            f"the lake {self.path} is empty",
-            hint=f"zion data synth --lake {self.path}, or zion data import PATH --lake {self.path}",
-        )
-
-    def _venue(self, venue: str) -> Path:
-        path = self._root() / f"venue={venue}"
-        if not path.is_dir():
-            found = self.venues()
-            raise unknown("venue", venue, found, f"in {self.path}") if found else self._empty()
-        return path
-
-    def _interval(self, venue: str, interval: str) -> Path:
-        path = self._venue(venue) / f"interval={interval}"
-        if not path.is_dir():
-            raise unknown("interval", interval, self.intervals(venue), f"for {venue}")
-        return path
-
-    def _no_symbol(self, venue: str, interval: str, symbol: str) -> DataError:
-        folder = self.folder(venue, interval, symbol)
-        if folder.is_dir():
-            return DataError(f"{folder} holds no Parquet file", hint=_MORE_DATA)
-        return unknown("symbol", symbol, self.symbols(venue, interval), f"at {venue} {interval}")
-
-    def _checked_folder(self, venue: str, interval: str, symbol: str) -> Path:
-        interval_ms(interval)
-        for kind, name in (("venue", venue), ("symbol", symbol)):
-            check_name(kind, name)
-        return self.folder(venue, interval, symbol)
-
-    def _funding_folder(self, venue: str, symbol: str) -> Path:
-        check_name("venue", venue)
-        check_name("symbol", symbol)
-        return self.path / "funding" / f"venue={venue}" / f"symbol={symbol}"
 
 
 def _labels(venue: str, interval: str, symbol: str) -> dict[str, str]:

@@ -11,12 +11,15 @@ from types import TracebackType
 from typing import Self
 
 import duckdb
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from data.catalog import Lake
 from data.files import BAR_SCHEMA, FUNDING_SCHEMA, facts
 from engine.errors import DataError, UsageError
 
+_DAY_MS = 86_400_000
 _RUN_VIEWS = ("events", "trades", "fills")
 _TYPES = {"int64": "BIGINT", "double": "DOUBLE"}
 
@@ -161,7 +164,8 @@ def query_pl(
 def select_symbols(lake: Lake, venue: str, interval: str, spec: str = "all") -> list[str]:
     """Choose symbols: `all`, `A,B` in that order, or `top:N` by median daily turnover.
 
-    Where a bar's turnover is unknown, close * volume stands for it.
+    Where a bar's turnover is unknown, close * volume stands for it. A series that cannot be
+    read has no rank.
 
     Raises
     ------
@@ -178,7 +182,7 @@ def select_symbols(lake: Lake, venue: str, interval: str, spec: str = "all") -> 
         number = text.removeprefix("top:")
         if not number.isdigit() or int(number) < 1:
             raise UsageError(f"{spec!r}: top:N needs a whole number of at least 1", hint="top:20")
-        return _top(lake, venue, interval, int(number))
+        return _top(lake, venue, interval, known, int(number))
     chosen = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if not chosen:
         raise UsageError(f"{spec!r} names no symbol", hint="all, top:20, or BTCUSDT,ETHUSDT")
@@ -187,13 +191,20 @@ def select_symbols(lake: Lake, venue: str, interval: str, spec: str = "all") -> 
     return chosen
 
 
-def _top(lake: Lake, venue: str, interval: str, count: int) -> list[str]:
-    sql = """
-        WITH daily AS (
-            SELECT symbol, ts // 86400000 AS day, sum(coalesce(turnover, close * volume)) AS quote
-            FROM bars WHERE venue = ? AND interval = ? GROUP BY ALL)
-        SELECT symbol FROM daily GROUP BY symbol ORDER BY median(quote) DESC, symbol LIMIT ?"""
-    return query_pl(sql, (venue, interval, count), lake=lake)["symbol"].to_list()
+def _top(lake: Lake, venue: str, interval: str, known: list[str], count: int) -> list[str]:
+    typical: dict[str, float] = {}
+    for symbol in known:
+        try:
+            bars = lake.read(venue, interval, symbol)
+        except DataError:
+            continue
+        quote = np.where(np.isnan(bars.turnover), bars.close * bars.volume, bars.turnover)
+        first_of_day = np.flatnonzero(np.diff(bars.ts // _DAY_MS, prepend=-1))
+        typical[symbol] = (
+            float(np.median(np.add.reduceat(quote, first_of_day))) if len(bars) else 0.0
+        )
+    # where not one can be read, the reader of them says why
+    return sorted(typical, key=lambda s: (-typical[s], s))[:count] or known
 
 
 def _parquet(source: str, more: str = "") -> str:
@@ -201,9 +212,9 @@ def _parquet(source: str, more: str = "") -> str:
     return f"read_parquet({source}, {options}{', ' if more else ''}{more})"
 
 
-def _nothing(keys: Sequence[str], schema: object) -> str:
+def _nothing(keys: Sequence[str], schema: pa.Schema) -> str:
     typed = [f"NULL::VARCHAR AS {key}" for key in keys]
-    typed += [f"NULL::{_TYPES[str(f.type)]} AS {f.name}" for f in schema]  # type: ignore[attr-defined]
+    typed += [f"NULL::{_TYPES[str(f.type)]} AS {f.name}" for f in schema]
     return f"SELECT {', '.join(typed)} WHERE false"
 
 

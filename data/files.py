@@ -81,10 +81,14 @@ class FileFacts:
     size_bytes: int
 
 
-def write_refused(path: Path, error: OSError) -> DataError:
+class WriteError(DataError):
+    """The disk refuses; where a broken file may be passed over, this may not."""
+
+
+def write_refused(path: Path, error: OSError) -> WriteError:
     """Turn a failed write into the one line that a person can act on."""
     why = _WRITE_REASONS.get(error.errno or 0, error.strerror or str(error))
-    return DataError(
+    return WriteError(
         f"cannot write {path}",
         why=f"{why}; what was there before is untouched",
         hint="free some space or choose another folder, then run the same command again",

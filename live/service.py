@@ -17,7 +17,7 @@ from live.market.collate import Batch, Collator
 from live.market.readmodel import EventLog, ReadModel
 from live.market.recovery import Recovery
 from live.market.repair import RepairOptions
-from live.market.scanner import Scan, Scanner
+from live.market.scanner import Scan, Scanner, warm_scanner
 from live.market.snapshot import write_snapshot
 from live.market.stream import Pump
 from live.market.universe import Rules, Universe, select
@@ -140,6 +140,7 @@ class MarketService:
     async def start(self) -> None:
         """Recover what was known, replay what was missed, follow the stream; returns when live."""
         await self._set_status("starting")
+        await asyncio.to_thread(warm_scanner)  # health answers meanwhile
         self._failed = asyncio.get_running_loop().create_future()
         venue_ms = await self._first_universe()
         await self._recovery.start(self.universe.symbols, venue_ms, self.snapshot_path)
@@ -164,7 +165,7 @@ class MarketService:
         self._tasks.clear()
         await self._stream.close()
         if self.collator.minute:
-            await self.save()
+            await self._save_or_note()
         await self._rest.close()
         await self._set_status("stopped")
 
@@ -250,10 +251,13 @@ class MarketService:
         while True:
             await self._clock.sleep(self.settings.snapshot_every_s)
             if self.collator.minute != self._saved_minute:
-                try:
-                    await self.save()
-                except OSError as error:
-                    self.note(f"the detector's state could not be saved: {error}")
+                await self._save_or_note()
+
+    async def _save_or_note(self) -> None:
+        try:
+            await self.save()
+        except OSError as error:
+            self.note(f"the detector's state could not be saved: {error}")
 
     async def save(self) -> int:
         """Write the detector's state; returns its bytes."""

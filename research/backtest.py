@@ -15,19 +15,18 @@ from data.synth import VENUE as MADE_UP
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError, UsageError
 from engine.kernels._jit import source_hash
-from engine.kernels.paths import ORDER
-from engine.messages import EventKind
 from engine.pipeline.market import MarketSeries, market_history
 from engine.pipeline.p8_management import Intrabar, PlanParams, path_rules, plan_params
 from engine.pipeline.phase import EVENT, new_contexts
 from engine.pipeline.profile import Known, Profile
 from engine.pipeline.scan import scan_history
-from engine.venue.funding import NO_FUNDING, covers
+from engine.warm import BACKTEST, warm
 from research import frames
-from research.account import AccountRun, Signal, run_account, signals_of, walk, would_have_made
+from research.account import AccountRun, run_account, signals_of, would_have_made
+from research.counts import counts, funding_known, funnel, refusals
 from research.curve import equity_curve
 from research.figures import all_metrics
-from research.history import DAY_MS, NO_FINE, History
+from research.history import DAY_MS
 from research.null import Null, random_entries
 from research.result import BacktestResult, Timing
 from research.runs import (
@@ -47,12 +46,6 @@ __all__ = ["BacktestResult", "backtest"]
 
 T = TypeVar("T")
 Progress = Callable[[str, float, str], None]
-FUNNEL = {
-    "dump": EventKind.DUMP,
-    "base": EventKind.STAB,
-    "armed": EventKind.ARMED,
-    "breakout": EventKind.BREAKOUT,
-}
 
 
 class _Ask(NamedTuple):
@@ -85,18 +78,10 @@ def _detect(loaded: Loaded, profile: Profile, market: MarketSeries, step: int) -
     return found
 
 
-def _warm(ask: _Ask) -> None:
+def _warm() -> None:
     """Compile, or load from the cache, before anything is timed."""
-    ts = 900_000 * np.arange(4, dtype=np.int64)
-    one = np.ones(4)
-    bars = Bars.from_arrays(ts, one, one, one, one, one)
-    market = market_history({"X": bars}, ask.profile.market, 900_000)
-    scan_history(
-        new_contexts(1), ask.profile.params, bars, symbol_id=0, interval_ms=900_000, market=market
-    )
-    history = History("X", 0, 900_000, bars, NO_FUNDING, NO_FINE, 0.1, 0)
-    rules = path_rules(ask.plan, ask.settings.fees, ask.settings.margin)
-    walk(history, np.zeros(1, ORDER), rules)
+    for _ in warm(BACKTEST):
+        pass
 
 
 def _times(start_ms: int | None, end_ms: int | None) -> None:
@@ -161,7 +146,7 @@ def backtest(
     # before the work, not after it
     folder = make_folder(runs, run_name) if runs is not None and run_name else None
     watch = _Watch(progress or (lambda _name, _seconds, _note: None))
-    watch.stage("warm", lambda: _warm(ask))
+    watch.stage("warm", _warm)
     loaded = watch.stage("load", lambda: _load(ask, end_ms), lambda x: _load_note(x, ask.step))
     n_bars = sum(map(len, loaded.raw.values()))
     market = watch.stage(
@@ -305,7 +290,7 @@ def _conclude(
     events = np.concatenate([*scan.found, np.zeros(0, EVENT)])
     events = events[np.argsort(events["t"], kind="stable")]
     events = events[events["t"] >= (scope[0] or 0)]
-    funded = _funding_known(run, loaded.histories)
+    funded = funding_known(run, loaded.histories)
     return BacktestResult(
         venue=ask.venue,
         interval=ask.interval,
@@ -322,14 +307,14 @@ def _conclude(
         trades=frames.trade_frame(run.trades, names, signals, funded),
         fills=frames.fill_frame(run.fills, names),
         equity=curve,
-        funnel=_funnel(events, run, signals),
-        refusals=_refusals(signals),
+        funnel=funnel(events, run, signals),
+        refusals=refusals(signals),
         refused_r=would_have_made(signals, ask.plan, ask.settings),
         metrics=all_metrics(run, scan.null, curve, rng, ask.settings, trials),
         null=scan.null,
         run=run,
         histories=loaded.histories,
-        counts=_counts(run, signals, histories, funded, _gaps(loaded, ask.step)),
+        counts=counts(run, signals, histories, funded, _gaps(loaded, ask.step)),
         hashes=hashes,
         timing=Timing(),
         trials=trials,
@@ -362,51 +347,6 @@ def _plan(profile: Profile, intrabar: str | None) -> PlanParams:
     if intrabar is not None:
         values["intrabar"] = intrabar
     return plan_params(values, f"profile {profile.id}")
-
-
-def _funding_known(run: AccountRun, histories: Mapping[int, History]) -> np.ndarray:
-    return np.array(
-        [
-            covers(histories[int(t["symbol_id"])].funding, int(t["entry_ts"]), int(t["exit_ts"]))
-            for t in run.trades
-        ],
-        dtype=bool,
-    )
-
-
-def _funnel(events: np.ndarray, run: AccountRun, signals: list[Signal]) -> dict[str, int]:
-    out = {name: int((events["kind"] == int(kind)).sum()) for name, kind in FUNNEL.items()}
-    unfilled = ("expired", "no_bar", "chased", "below_stop", "r_too_small")
-    out["ordered"] = len(run.trades) + sum(s.outcome in unfilled for s in signals)
-    out["entered"] = len(run.trades)
-    out["tp1"] = int(run.trades["tp1_hit"].sum())
-    return out
-
-
-def _refusals(signals: list[Signal]) -> dict[str, int]:
-    out: dict[str, int] = {}
-    for signal in signals:
-        if signal.outcome != "entered":
-            out[signal.outcome] = out.get(signal.outcome, 0) + 1
-    return dict(sorted(out.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _counts(
-    run: AccountRun, signals: list[Signal], histories: list[History], known: np.ndarray, gaps: int
-) -> dict[str, int]:
-    return {
-        "ambiguous_bars": int(run.trades["ambiguous"].sum()),
-        "ambiguous_trades": int((run.trades["ambiguous"] > 0).sum()),
-        "resolved_bars": int(run.trades["resolved"].sum()),
-        "funding_unknown": int((~known).sum()),
-        "turnover_estimated": sum(s.turnover_estimated for s in signals),
-        "leverage_bound": sum(s.leverage_bound for s in signals if s.trade_id),
-        "coins_without_funding": sum(len(h.funding.ts) == 0 for h in histories),
-        "gaps": gaps,
-        "unsound_bars": sum(h.unsound for h in histories),
-        "repeated_rows": sum(h.repeated for h in histories),
-        "disordered_rows": sum(h.disordered for h in histories),
-    }
 
 
 def _file(result: BacktestResult, runs: Path, folder: Path, command: str, watch: _Watch) -> None:

@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-WEEK_MS = 604_800_000
-_MONDAY_MS = 4 * 86_400_000  # 1970-01-05, the first Monday
+from engine.stats.bootstrap import interval
+
 DRAWS = 2000
-LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
@@ -23,11 +22,6 @@ class Estimate(NamedTuple):
         return self.low > x or self.high < x
 
 
-def week_of(t_ms: np.ndarray) -> np.ndarray:
-    """Return the number of the calendar week (Monday to Sunday, UTC) of times in ms, int64[n]."""
-    return (np.asarray(t_ms, np.int64) - _MONDAY_MS) // WEEK_MS
-
-
 def week_draws(n_weeks: int, rng: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
     """Return how often each week stands in each resample, float64[draws, n_weeks]."""
     if n_weeks == 0:
@@ -37,12 +31,8 @@ def week_draws(n_weeks: int, rng: np.random.Generator, draws: int = DRAWS) -> np
 
 def quantile_interval(value: float, draws: np.ndarray, n: int = 0) -> Estimate:
     """Return a value with the middle 95 % of its resamples, those without a value left out."""
-    usable = draws[np.isfinite(draws)]
-    if not np.isfinite(value) or len(usable) < len(draws) // 2:
-        return Estimate(float(value), float("nan"), float("nan"), n)
-    tail = 50.0 * (1.0 - LEVEL)
-    low, high = np.percentile(usable, [tail, 100.0 - tail])
-    return Estimate(float(value), float(low), float(high), n)
+    low, high = interval(draws) if np.isfinite(value) else (float("nan"), float("nan"))
+    return Estimate(float(value), low, high, n)
 
 
 def bootstrap(

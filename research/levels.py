@@ -17,7 +17,8 @@ from engine.messages import EventKind
 from engine.pipeline.phase import new_contexts
 from engine.pipeline.profile import Profile
 from engine.pipeline.scan import scan_history
-from research.cluster import Estimate, quantile_interval, week_draws, week_of
+from engine.stats.bootstrap import week_of
+from research.cluster import Estimate, quantile_interval, week_draws
 from research.surrogates import stretches, surrogate
 
 BARS_MIN = 1500  # a shorter stretch has hardly left its warm-up

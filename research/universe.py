@@ -6,18 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data.catalog import Lake
+from data.readable import Skip
 from engine.bars import Bars
 from engine.errors import DataError, UsageError
 from engine.pipeline.profile import Profile
 from research.history import History, read_fine, read_history
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """A symbol that took no part, and why."""
-
-    symbol: str
-    reason: str
 
 
 def choose_symbols(lake: Lake, venue: str, interval: str, wanted: str | Sequence[str]) -> list[str]:
@@ -94,9 +87,7 @@ def load(
             raw, history = read_history(lake, venue, interval, symbol, symbol_id, end_ms=end_ms)
         except DataError as error:
             if wanted:
-                out.skips.append(
-                    Skip(symbol, f"{error.what}{': ' if error.why else ''}{error.why}")
-                )
+                out.skips.append(Skip.of(symbol, error))
             continue
         out.universe[symbol] = history.bars
         if not wanted:

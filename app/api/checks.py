@@ -1,7 +1,7 @@
 """Rules against their limits, names of a ceiling, parts of a score: pure, from event facts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsInt
 
 from app.api.views import Check, Score, Variant
 from engine.messages import Gate, LevelKind, Phase
@@ -10,9 +10,9 @@ from engine.pipeline.detector import DetectorParams
 _RAIL_ABOVE = 0.35  # of the range, shown over the level
 
 
-def phase_of(value: object) -> int:
+def phase_of(value: str | SupportsInt) -> int:
     """Read a phase given by number or by name."""
-    return int(Phase[value]) if isinstance(value, str) else max(1, int(value))  # type: ignore[call-overload]
+    return int(Phase[value]) if isinstance(value, str) else max(1, int(value))
 
 
 def finite(value: object) -> float | None:

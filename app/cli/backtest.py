@@ -1,6 +1,5 @@
 """`zion backtest`: events, trades, money and pictures over a lake."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from textwrap import wrap
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.options import AsciiOption, JsonOption, LakeOption, OneVenueOption, instant_ms
 from engine.errors import DataError, UsageError
 
 if TYPE_CHECKING:  # research is imported when the command runs: `zion --help` stays instant
@@ -34,13 +34,9 @@ _PARTS = {
 
 @app.command(epilog=EXAMPLE)
 def backtest(
-    lake: Annotated[
-        Path | None, typer.Option(help="The lake; else ZION_LAKE, else <ZION_HOME>/lake.")
-    ] = None,
+    lake: LakeOption = None,
     interval: Annotated[str, typer.Option(help="Length of a bar: 5m, 15m, 1h ...")] = "15m",
-    venue: Annotated[
-        str | None, typer.Option(help="Venue; may be left out when there is one.")
-    ] = None,
+    venue: OneVenueOption = None,
     symbols: Annotated[str, typer.Option(help="A,B | all | top:N (by turnover)")] = "all",
     start: Annotated[
         str | None, typer.Option(help="First day or UTC time of signals, as 2025-01-31.")
@@ -64,8 +60,8 @@ def backtest(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run's files; else <ZION_HOME>/runs/<time>.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    ascii: Annotated[bool, typer.Option("--ascii", help="Plain signs only.")] = False,  # noqa: A002
+    json: JsonOption = False,
+    ascii: AsciiOption = False,  # noqa: A002 - the flag's name
 ) -> None:
     """Run the detector and one account over history; print the result, file it, draw it."""
     from app.cli.out import Out, utc
@@ -111,8 +107,8 @@ def backtest(
         symbols,
         profile,
         capital,
-        start_ms=_instant(start, "--start"),
-        end_ms=_instant(end, "--end"),
+        start_ms=None if start is None else instant_ms(start, "--start"),
+        end_ms=None if end is None else instant_ms(end, "--end"),
         intrabar=intrabar,
         settings=_settings(capital, risk, positions, turnover_min, null_runs, seed),
         runs=folder.parent,
@@ -150,20 +146,6 @@ def _settings(
         null_runs=null_runs,
         seed=seed,
     )
-
-
-def _instant(text: str | None, option: str) -> int | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"{option} {text!r} is no time", hint="a day as 2025-01-31, or 2025-01-31T12:00 (UTC)"
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
 
 
 def _free(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.options import JsonOption
 from engine.errors import UsageError
 
 app = typer.Typer()
@@ -21,7 +22,7 @@ def bench(
     venue: Annotated[str | None, typer.Option(help="detect: venue of the lake.")] = None,
     interval: Annotated[str, typer.Option(help="detect: bar length.")] = "15m",
     symbols: Annotated[int, typer.Option(min=1, help="live: coins closing at once.")] = 700,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Measure one subject."""
     from app.cli.out import Out, emit_json

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.lake import HELP as LAKE_HELP
 from app.cli.lake import lake_folder
+from app.cli.options import AsciiOption, JsonOption, LakeOption
 from app.cli.out import Out, number, percent, utc
 
 app = typer.Typer(
@@ -16,11 +16,8 @@ app = typer.Typer(
     epilog="Example:  zion data synth --lake var/lake        then  zion data list --lake var/lake",
 )
 
-LakeOption = Annotated[Path | None, typer.Option("--lake", help=LAKE_HELP)]
 VenueOption = Annotated[str | None, typer.Option("--venue", help="Only this venue.")]
 IntervalOption = Annotated[str | None, typer.Option("--interval", help="Only this interval.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-AsciiOption = Annotated[bool, typer.Option("--ascii", help="Plain signs only.")]
 
 
 @app.command("list", epilog="Example:  zion data list --lake var/lake --interval 15m")
@@ -166,22 +163,38 @@ def compact(
     json: JsonOption = False,
     ascii: AsciiOption = False,  # noqa: A002 - the flag's name
 ) -> None:
-    """Fold the monthly tails of each series into its one file."""
+    """Fold the monthly tails of each series into its one file.
+
+    A series that cannot be read is left as it is, and named.
+    """
     from data.catalog import Lake
+    from data.files import WriteError
+    from data.readable import Skip, nothing_readable
+    from engine.errors import DataError
 
     out = Out(json=json, ascii=ascii)
     lake = lake_folder(lake)
     store = Lake(lake, codec=codec)
     folded: dict[str, int] = {}
+    skips: list[Skip] = []
     with out.stage("compact") as stage:
         names = store.series(venue, interval)
         with out.progress("compact", len(names)) as advance:
             for name in names:
-                files = store.compact(*name)
+                try:
+                    files = store.compact(*name)
+                except WriteError:
+                    raise
+                except DataError as error:
+                    skips.append(Skip.of(" ".join(name), error))
+                    files = 0
                 folded |= {" ".join(name): files} if files else {}
                 advance()
+        if len(skips) == len(names):
+            raise nothing_readable(f"of {lake}", skips)
         stage.note = f"{sum(folded.values())} files into {len(folded)}"
-    out.document({"lake": str(lake), "folded": folded})
+    out.skipped(skips)
+    out.document({"lake": str(lake), "folded": folded, "skipped": skips})
     out.say(f"{len(folded)} of {len(names)} series folded.")
 
 

@@ -1,16 +1,16 @@
 """`zion levels`: is a base real? Surrogates, planted truth, intervals."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.lake import HELP as LAKE_HELP
+from app.cli.options import AsciiOption, JsonOption, LakeOption, OneVenueOption, instant_ms
 from engine.errors import UsageError
 
 if TYPE_CHECKING:  # research is imported when the command runs: `zion --help` stays instant
     from app.cli.out import Out
+    from data.readable import Skip
     from engine.bars import Bars
     from engine.pipeline.profile import Profile
     from research.cluster import Estimate
@@ -23,10 +23,8 @@ app = typer.Typer(add_completion=False)
 @app.command(epilog="Example:  zion levels --lake var/lake --interval 15m --profile default,v1")
 def levels(
     *,
-    lake: Annotated[Path | None, typer.Option(help=LAKE_HELP)] = None,
-    venue: Annotated[
-        str | None, typer.Option(help="Venue; may be left out when there is one.")
-    ] = None,
+    lake: LakeOption = None,
+    venue: OneVenueOption = None,
     interval: Annotated[str, typer.Option(help="Length of a bar: 5m, 15m, 1h.")] = "15m",
     symbols: Annotated[str, typer.Option(help="A,B | all | top:N (by turnover).")] = "all",
     profile: Annotated[
@@ -42,8 +40,8 @@ def levels(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of surrogates, planted paths and intervals.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads.")] = 2,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    ascii: Annotated[bool, typer.Option("--ascii", help="Plain signs only.")] = False,  # noqa: A002
+    json: JsonOption = False,
+    ascii: AsciiOption = False,  # noqa: A002 - the flag's name
 ) -> None:
     """Measure whether the base detector sees anything that chance lacks.
 
@@ -51,28 +49,29 @@ def levels(
     and walks whose truth is known. Every figure has its 95 % interval.
     """
     from app.cli.lake import lake_folder
-    from app.cli.out import Out, number, utc
+    from app.cli.out import Out, number
     from data.profiles import load_profile
-    from research.levels import BARS_MIN, sample_of, specificity
+    from research.levels import sample_of, specificity
     from research.levels_planted import planted_truth, specs
 
     _in_range(surrogates=(surrogates, 0, 10_000), planted=(planted, 0, 100_000))
     _in_range(seed=(seed, 0, 2**31 - 1), threads=(threads, 1, 256))
     if not surrogates and not planted:
         raise UsageError("nothing to measure", hint="--surrogates or --planted above 0")
-    split_ms = _instant(split)
+    split_ms = None if split is None else instant_ms(split, "--split")
     lake = lake_folder(lake)
     profiles = [load_profile(name.strip(), interval) for name in profile.split(",")]
     screen = Out(json=json, ascii=ascii)
     screen.title(
         f"zion levels · {', '.join(p.id for p in profiles)} · {venue or lake} · seed {seed}\n"
     )
-    sample, found, truth = None, [], []
+    sample, found, truth, skips = None, [], [], []
     if surrogates:
         with screen.stage("load") as stage:
-            name, histories = _read(lake, venue, interval, symbols)
+            name, histories, skips = _read(lake, venue, interval, symbols)
             sample = sample_of(histories, interval, split_ms=split_ms)
             stage.note = f"{number(sample.bars)} bars, {sample.symbols} coins, {name}"
+        screen.skipped(skips)
         parts = (surrogates + 1) * len(sample.stretches)
         with screen.stage("surrogates") as stage, screen.progress("surrogates", parts) as advance:
             found = specificity(
@@ -87,12 +86,11 @@ def levels(
                 profiles, planted=planted, seed=seed, threads=threads, advance=advance
             )
             stage.note = f"{number(sum(s.count for s in specs(planted)))} paths"
-    screen.document(_document(sample, found, truth, surrogates, planted, block, seed))
+    screen.document(
+        _document(sample, found, truth, surrogates, planted, block, seed) | {"skipped": skips}
+    )
     if sample is not None:
-        day = utc(sample.split_ms)[:10]
-        first, last = utc(sample.first_ms)[:10], utc(sample.last_ms)[:10]
-        screen.say(f"\n  {first} → {last}, halves meet at {day}")
-        screen.say(f"  left out: {number(sample.bars_short)} bars in stretches under {BARS_MIN}")
+        _show_sample(screen, sample)
         _show_found(screen, found, profiles)
     if truth:
         _show_truth(screen, truth)
@@ -105,26 +103,18 @@ def _in_range(**options: tuple[int, int, int]) -> None:
             raise UsageError(f"--{name} {value} is out of range", hint=f"from {low} to {high}")
 
 
-def _instant(day: str | None) -> int | None:
-    if day is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(day)
-    except ValueError:
-        raise UsageError(f"--split {day!r} is no day", hint="as in --split 2025-03-30") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
 def _read(
     lake: Path, venue: str | None, interval: str, symbols: str
-) -> tuple[str, list[tuple[str, "Bars"]]]:
+) -> tuple[str, list[tuple[str, "Bars"]], list["Skip"]]:
     from data.catalog import Lake
     from data.db import select_symbols
+    from data.readable import read_series
 
     store = Lake(lake)
     name = store.resolve_venue(venue)
     wanted = select_symbols(store, name, interval, symbols)
-    return name, [(symbol, store.read(name, interval, symbol)) for symbol in wanted]
+    bars, skips = read_series(store, name, interval, wanted)
+    return name, list(bars.items()), skips
 
 
 def _document(
@@ -162,6 +152,16 @@ def _columns(screen: "Out", head: list[str], rows: list[tuple[str, list[str]]]) 
         screen.table(
             ["", *head[at : at + 2]], [[name, *cells[at : at + 2]] for name, cells in rows]
         )
+
+
+def _show_sample(screen: "Out", sample: "Sample") -> None:
+    from app.cli.out import number, utc
+    from research.levels import BARS_MIN
+
+    day = utc(sample.split_ms)[:10]
+    first, last = utc(sample.first_ms)[:10], utc(sample.last_ms)[:10]
+    screen.say(f"\n  {first} → {last}, halves meet at {day}")
+    screen.say(f"  left out: {number(sample.bars_short)} bars in stretches under {BARS_MIN}")
 
 
 def _show_found(screen: "Out", found: list["Specificity"], profiles: list["Profile"]) -> None:

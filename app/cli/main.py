@@ -16,7 +16,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backtest": ("app.cli.backtest", "Events, trades, money and pictures over a lake."),
     "levels": ("app.cli.levels", "Is a base real? Surrogates, planted truth, intervals."),
     "parity": ("app.cli.parity", "Prove that the live path sees what the backtest saw."),
+    "prove": ("app.cli.prove", "Orders exactly once, money to the last digit: seeded proofs."),
     "sim": ("app.cli.sim", "A Bybit V5 market on loopback, replayed from a lake."),
+    "venue": ("app.cli.venue", "The venue's own words: decode recorded payloads."),
     "serve": ("app.cli.serve", "The shared market layer and its API as a service."),
     "bench": ("app.cli.bench", "Speed figures, each beside its reference."),
 }

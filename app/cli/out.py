@@ -77,6 +77,11 @@ class Out:
         """Write a line that wants to be looked at to stderr."""
         self.log(f"  {self._sign('!', '33')} {text}")
 
+    def skipped(self, skips: Iterable[Any]) -> None:
+        """Write a line for each series left out (`data.readable.Skip`) to stderr."""
+        for skip in skips:
+            self.look(f"skipped {skip.symbol}: {skip.reason}")
+
     def broken(self, text: str) -> None:
         """Write a broken line to stderr."""
         self.log(f"  {self._sign('✗', '31')} {text}")

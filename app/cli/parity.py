@@ -1,12 +1,11 @@
 """`zion parity`: prove that the live path sees what the backtest saw, to the last bit."""
 
 import json as json_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.lake import HELP as LAKE_HELP
+from app.cli.options import JsonOption, LakeOption, OneVenueOption
 from engine.errors import PromiseBroken, UsageError
 
 app = typer.Typer()
@@ -17,9 +16,9 @@ app = typer.Typer()
     epilog="Example:  zion parity --lake var/lake --venue bybit --interval 15m --feed step",
 )
 def parity(
-    lake: Annotated[Path | None, typer.Option(help=LAKE_HELP)] = None,
+    lake: LakeOption = None,
     interval: Annotated[str, typer.Option(help="Bar length: 5m, 15m, 1h ...")] = "15m",
-    venue: Annotated[str | None, typer.Option(help="Needed when the lake has several.")] = None,
+    venue: OneVenueOption = None,
     symbols: Annotated[str, typer.Option(help="all, top:N, or names A,B.")] = "all",
     profile: Annotated[str, typer.Option(help="Profile name or file.")] = "default",
     feed: Annotated[str, typer.Option(help="step: bar by bar; ws: over the real stream.")] = "step",
@@ -28,7 +27,7 @@ def parity(
     late: Annotated[int, typer.Option(min=0, help="ws: closes held back or swallowed.")] = 20,
     bars: Annotated[int, typer.Option(min=0, help="Newest bars a symbol; 0 = all.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Where the restarts and faults fall.")] = 7,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Run both paths and compare every byte."""
     from app.cli.lake import lake_folder

@@ -20,12 +20,8 @@ def serve(
     profile: Annotated[str | None, typer.Option(help="Detector profile.")] = None,
 ) -> None:
     """Run the market layer and the API until interrupted."""
-    import asyncio
-    import contextlib
-
     from app.api.serve import serve as serve_all
     from live.settings import load_settings
 
     loaded = load_settings(port=port, host=host, interval=interval, profile=profile)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve_all(loaded.settings))
+    serve_all(loaded.settings)

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.options import LakeOption, OneVenueOption, instant_ms
+
 if TYPE_CHECKING:
     from live.venues.bybit.replay import Replay
+    from live.venues.bybit.simserver import SimServer
 
 app = typer.Typer(add_completion=False)
 
@@ -17,12 +20,8 @@ app = typer.Typer(add_completion=False)
     epilog="Example:  zion sim --lake var/lake --interval 15m --speed 900",
 )
 def sim(
-    lake: Annotated[
-        Path | None, typer.Option(help="The lake; else ZION_LAKE, else <ZION_HOME>/lake.")
-    ] = None,
-    venue: Annotated[
-        str | None, typer.Option(help="Venue in the lake; its only one by default.")
-    ] = None,
+    lake: LakeOption = None,
+    venue: OneVenueOption = None,
     interval: Annotated[str, typer.Option(help="Candles to replay.")] = "15m",
     symbols: Annotated[str | None, typer.Option(help="A,B,C; all by default.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
@@ -43,6 +42,7 @@ def sim(
     """Run the venue simulator until interrupted."""
     import asyncio
 
+    from app.cli.out import Out
     from engine.errors import DataError, UsageError
     from live.clock import SystemClock
     from live.settings import load_settings
@@ -61,6 +61,7 @@ def sim(
     if names == []:
         raise UsageError(f"--symbols {symbols!r} names no symbol", hint="BTCUSDT,ETHUSDT")
     replay = read_replay(path, interval, venue=venue, symbols=names)
+    Out().skipped(replay.skips)
     begin = _begin(start, replay) if start else replay.default_start()
     clock = SystemClock()
     if now:
@@ -83,17 +84,18 @@ def sim(
         except DataError as error:
             raise DataError(f"{faults}: {error.what}", why=error.why, hint=error.hint) from error
         server.add_faults(draw_faults(armed, replay, seed))
-    asyncio.run(_serve(server, port))
+    asyncio.run(_serve(server, port, replay))
 
 
-async def _serve(server, port: int) -> None:
+async def _serve(server: "SimServer", port: int, replay: "Replay") -> None:
     import asyncio
     import contextlib
     import json
     import signal
+    from dataclasses import asdict
 
     addresses = await server.start(port)
-    typer.echo(json.dumps(addresses))
+    typer.echo(json.dumps({**addresses, "skipped": [asdict(s) for s in replay.skips]}))
     over = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
@@ -112,25 +114,9 @@ def _begin(start: str, replay: "Replay") -> int:
     from engine.errors import UsageError
 
     first, last = replay.first, replay.last + replay.interval_ms
-    begin = _time_ms(start)
+    begin = instant_ms(start, "--start")
     if not first <= begin <= last:
         raise UsageError(
             f"--start {start} lies outside of the history", hint=f"from {utc(first)} to {utc(last)}"
         )
     return begin
-
-
-def _time_ms(text: str) -> int:
-    from datetime import UTC, datetime
-
-    from engine.errors import UsageError
-
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"--start {text!r} is not an ISO time", hint="2025-03-01T00:00:00"
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)

@@ -1,6 +1,6 @@
 """What a comparison of two paths is: the task, what each path saw, and the first difference."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from data.readable import Skip
 from engine.messages import EventKind
 from engine.pipeline.phase import CONTEXT, EVENT
 from engine.pipeline.profile import Profile
@@ -19,6 +20,10 @@ class Telling(Protocol):
 
     def stage(self, name: str) -> AbstractContextManager[Any]:
         """Time a step."""
+        ...
+
+    def skipped(self, skips: Iterable[Any]) -> None:
+        """Tell what was left out."""
         ...
 
     def progress(self, name: str, total: int) -> AbstractContextManager[Any]:
@@ -74,6 +79,7 @@ class ParityResult:
     restarts: int
     extra: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON of the contract, with what the feed adds."""
@@ -86,6 +92,7 @@ class ParityResult:
             "first_mismatch": self.first_mismatch,
             "restarts": self.restarts,
             **self.extra,
+            "skipped": self.skips,
             "warnings": self.warnings,
         }
 

@@ -241,8 +241,9 @@ class Demo:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
         for job in done:
-            if not job.cancelled() and job.exception() is not None:
-                raise job.exception()  # type: ignore[misc]
+            error = None if job.cancelled() else job.exception()
+            if error is not None:
+                raise error
 
     async def _play(self) -> None:
         if self.wait:
@@ -324,6 +325,8 @@ def run(
             venue = choose_venue(made, profile.interval)
             replay = read_replay(made, profile.interval, venue=venue)
             told = f"{len(replay.bars)} coins of {venue}, {profile.interval}, {lake}"
+            if replay.skips:
+                told += f"; {len(replay.skips)} cannot be read (zion data check)"
         stage.note = told
     with tell.stage("story") as stage:
         # a run belongs to its market: another lake must not take up this one's state

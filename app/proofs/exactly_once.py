@@ -47,7 +47,6 @@ from live.venues.trading import (
     PlaceOutcome,
     Refused,
     StreamDown,
-    TradingVenue,
     Unknown,
 )
 
@@ -94,7 +93,7 @@ class Parts:
     """What a planted bug replaces; the sound client by default."""
 
     place: Callable[..., Any] = place_surely
-    venue: Callable[[BybitTrading], TradingVenue] = lambda venue: venue
+    venue: Callable[[BybitTrading], Any] = lambda venue: venue
     transport: Callable[[Any], Any] = lambda transport: transport
     view: Callable[[], AccountView] = AccountView
     feed: type[AccountFeed] = AccountFeed
@@ -250,9 +249,9 @@ class User:
         )
         if isinstance(job.settled, Placed) and order.price is not None:
             await run.clock.sleep(float(rng.uniform(0.0, 5.0)))
-            if rng.random() < 0.6:  # noqa: PLR2004 - most limit orders are moved once
+            if rng.random() < 0.6:
                 await self._change(job, order.price)
-            if rng.random() < 0.5:  # noqa: PLR2004
+            if rng.random() < 0.5:
                 job.cancel_asked = True
                 job.cancelled = await cancel_surely(
                     self.venue, job.symbol, job.link, run.clock,
@@ -273,7 +272,7 @@ class User:
         last = self.run.venue.desk.exchange.prices[job.symbol].last
         qty = rules.floor_qty(Decimal(int(rng.integers(50, 2_000))) / last)
         stop = rules.floor_price(last * Decimal("0.95"))
-        if rng.random() < 0.4:  # noqa: PLR2004
+        if rng.random() < 0.4:
             return NewOrder(
                 order_link_id=job.link, symbol=job.symbol, side="Buy", order_type="Market",
                 qty=qty, stop_loss=stop, tpsl_mode="Full",

@@ -214,7 +214,7 @@ class Storm:
             self._order(uid, symbol)
 
     def _transfer(self, uid: int) -> None:
-        poor = self.exchange.account(uid).wallet.wallet_balance < 100  # noqa: PLR2004 - USDT
+        poor = self.exchange.account(uid).wallet.wallet_balance < 100
         size = 2_000 if poor else int(self.rng.integers(-40, 200))
         amount = Decimal(size) + Decimal(int(self.rng.integers(0, 100))) / 100
         events = self.step(commands.Transfer(uid=uid, amount=amount))
@@ -311,7 +311,7 @@ def prove(executions: int, seed: int, *, processes: int = 1, told: Any = None) -
     Parameters
     ----------
     told : callable, optional
-        Called with the executions so far after every world.
+        Called with a world's executions when it is done.
     """
     total = LedgerResult()
     jobs = list(worlds(executions, seed))
@@ -326,5 +326,5 @@ def _sum(done: Any, total: LedgerResult, told: Any) -> LedgerResult:
     for result in done:
         total.add(result)
         if told is not None:
-            told(total.executions)
+            told(result.executions)
     return total

@@ -6,6 +6,7 @@ from app.proofs.comparison import ParityResult, ParityTask, Seen, Telling, compa
 from app.proofs.parity_step import step_run
 from data.catalog import Lake
 from data.db import select_symbols
+from data.readable import Skip, nothing_readable, read_series
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError
 from engine.pipeline.market import market_history
@@ -14,13 +15,22 @@ from engine.pipeline.scan import scan_history
 from live.market.scanner import Scanner
 
 
-def load(task: ParityTask) -> tuple[dict[str, Bars], list[str]]:
-    """Read the universe: all symbols of the venue and interval; return also those to compare."""
+def load(task: ParityTask) -> tuple[dict[str, Bars], list[str], list[Skip]]:
+    """Read the universe: all symbols of the venue and interval.
+
+    Returns
+    -------
+    (universe, symbols to compare, what could not be read)
+    """
     lake = Lake(task.lake)
     venue = lake.resolve_venue(task.venue)
     every = lake.symbols(venue, task.interval)
     chosen = select_symbols(lake, venue, task.interval, task.symbols)
-    universe = {s: lake.read(venue, task.interval, s) for s in every}
+    universe, skips = read_series(lake, venue, task.interval, every)
+    asked, chosen = chosen, [s for s in chosen if s in universe]
+    if asked and not chosen:
+        lost = [s for s in skips if s.symbol in asked]
+        raise nothing_readable(f"asked for at {venue} {task.interval}", lost)
     if task.bars:
         universe = {s: b.slice(max(0, len(b) - task.bars), len(b)) for s, b in universe.items()}
     if not chosen:
@@ -30,7 +40,7 @@ def load(task: ParityTask) -> tuple[dict[str, Bars], list[str]]:
             f"not one bar to compare: {', '.join(chosen[:5])} of {task.lake} hold none",
             hint="zion data check names every empty series",
         )
-    return universe, chosen
+    return universe, chosen, skips
 
 
 def history_run(task: ParityTask, universe: Mapping[str, Bars], chosen: list[str]) -> Seen:
@@ -69,9 +79,10 @@ def run_parity(
         The lake, venue, interval or symbols do not exist.
     """
     with out.stage("read the lake") as stage:
-        universe, chosen = load(task)
+        universe, chosen, skips = load(task)
         bars = sum(len(universe[s]) for s in chosen)
         stage.note = f"{bars:,} bars of {len(chosen)} coins, universe of {len(universe)}"
+    out.skipped(skips)
     with out.stage("history run"):
         expected = history(task, universe, chosen)
     if task.feed == "ws":
@@ -91,4 +102,5 @@ def run_parity(
         restarts=extra.pop("restarts", 0),
         extra=extra,
         warnings=warnings,
+        skips=skips,
     )

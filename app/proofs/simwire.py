@@ -95,7 +95,7 @@ class DoorTransport:
             await self._clock.sleep(fault.ms / 1000.0)
         reply: HttpReply = self.venue.request(request, self._clock.now_ms(), fault)
         if reply.dropped:
-            if float(self._rng.random()) < 0.5:  # noqa: PLR2004 - a coin: reset, or silence
+            if float(self._rng.random()) < 0.5:
                 await self._clock.sleep(2 * TIMEOUT_S)
             return None
         await self._clock.sleep(self._delay_s() + reply.wait_ms / 1000.0)

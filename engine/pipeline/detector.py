@@ -18,8 +18,16 @@ from engine.pipeline.p1_monitoring import (
     swings,
 )
 from engine.pipeline.p2_dump import DumpParams, is_dump, new_trough
-from engine.pipeline.p3_stabilization import StabilizationParams, stabilization
+from engine.pipeline.p3_stabilization import (
+    EXPIRED,
+    RECOVERED,
+    SETTLED,
+    StabilizationParams,
+    stabilization,
+)
 from engine.pipeline.p4_base import (
+    ANCHORED,
+    AWAIT_RALLY,
     BaseParams,
     base_add,
     base_anchor,
@@ -30,7 +38,16 @@ from engine.pipeline.p4_base import (
     reanchor,
 )
 from engine.pipeline.p5_armed import ArmedParams, may_arm, must_disarm, select_level
-from engine.pipeline.p6_breakout import BreakoutParams, after_breakout, trigger
+from engine.pipeline.p6_breakout import (
+    CONFIRMED,
+    FAILED_AGAIN,
+    FAILED_FOR_GOOD,
+    OVER,
+    REJECTED,
+    BreakoutParams,
+    after_breakout,
+    trigger,
+)
 from engine.pipeline.phase import (
     P_ARMED,
     P_BASE,
@@ -117,7 +134,7 @@ def _leave(s, p, feed, out, k: int, kind: int) -> int:
 @kernel
 def _fall_again(s, p, feed, tr: float, r: float) -> None:
     """Take a lower low, or a broken shelf: the base starts over from here."""
-    new_trough(s, feed.lo, feed.breadth, feed.median_fall)
+    new_trough(s, feed.lo, feed.median_fall)
     base_anchor(s, s.n)
     base_add(s, p.base_, feed.h, feed.lo, feed.c, feed.v, tr, r)
 
@@ -144,17 +161,17 @@ def _falling(s, p, feed, out, k: int, tr: float, r: float) -> int:
         return k
     base_add(s, p.base_, feed.h, feed.lo, feed.c, feed.v, tr, r)
     verdict = stabilization(s, p.stabilization, p.base_.base_max, feed.c)
-    if verdict == 1:
+    if verdict == SETTLED:
         before = s.phase
         s.phase = P_BASE
-        s.anchor_state = 0 if p.base_.reanchor == 1 else 2
-        if s.anchor_state == 2:
+        s.anchor_state = AWAIT_RALLY if p.base_.reanchor == 1 else ANCHORED
+        if s.anchor_state == ANCHORED:
             envelope(s, p.base_)
             select_level(s, p.armed)
         return emit(s, p, feed, out, k, tag(em.E_STAB, before, 0))
-    if verdict == 2:
+    if verdict == RECOVERED:
         return _leave(s, p, feed, out, k, em.E_VREC)
-    if verdict == 3:
+    if verdict == EXPIRED:
         return _leave(s, p, feed, out, k, em.E_TIMEOUT)
     return k
 
@@ -171,7 +188,7 @@ def _broken(s, p, feed, out, k: int, tr: float, r: float) -> int:
 
 @kernel
 def _base(s, p, feed, out, k: int, confirmed: int) -> int:
-    if s.anchor_state != 2:
+    if s.anchor_state != ANCHORED:
         return k
     if confirmed != 0:
         envelope(s, p.base_)
@@ -204,14 +221,14 @@ def _armed(s, p, feed, out, k: int, confirmed: int, tr: float, r: float) -> int:
 @kernel
 def _cooling(s, p, feed, out, k: int) -> int:
     verdict = after_breakout(s, p.breakout, feed.c)
-    if verdict == 1:
+    if verdict == FAILED_AGAIN:
         s.phase = P_BASE
         k = emit(s, p, feed, out, k, tag(em.E_FAILED, P_BREAKOUT, 0))
         clear_level(s)  # a new one must earn its place; closes above the old one weigh on it
         return k
-    if verdict == 2:
+    if verdict == FAILED_FOR_GOOD:
         return _leave(s, p, feed, out, k, em.E_FAILED)
-    if verdict == 3:
+    if verdict == OVER:
         return _leave(s, p, feed, out, k, em.E_COOLED)
     return k
 
@@ -222,13 +239,13 @@ def _in_base(s, p, feed, out, k: int, confirmed: int, tr: float, r: float) -> in
     if s.phase == P_ARMED:
         # judged before this bar joins the base
         outcome, mask = trigger(s, p.breakout, feed.o, feed.h, feed.lo, feed.c, feed.v)
-        if outcome == 1:
+        if outcome == CONFIRMED:
             s.phase = P_BREAKOUT
             s.brk_bar = s.n
             s.brk_level = s.level
             s.attempts += 1
             k = emit(s, p, feed, out, k, tag(em.E_BREAKOUT, P_ARMED, 0))
-        elif outcome == 2:
+        elif outcome == REJECTED:
             k = emit(s, p, feed, out, k, tag(em.E_REJECTED, P_ARMED, mask))
     elif s.phase == P_BASE and p.base_.reanchor == 1:
         reanchor(s, confirmed)

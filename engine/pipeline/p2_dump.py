@@ -41,12 +41,11 @@ def is_dump(s, p, c: float) -> bool:
 
 
 @kernel
-def new_trough(s, lo: float, breadth: float, median_fall: float) -> None:
-    """Start over from a lower low: trough, its market, and the depth that cuts the histogram."""
+def new_trough(s, lo: float, median_fall: float) -> None:
+    """Start over from a lower low: trough, market, and the depth that cuts the histogram."""
     s.trough = lo
     s.trough_bar = s.n
     s.depth = log(s.peak / lo)
     s.bin_scale = bins_per_log(s.depth)
-    s.breadth_tr = breadth
     s.fall_tr = median_fall
     s.phase = P_DUMP

@@ -23,12 +23,12 @@ class StabilizationParams(NamedTuple):
 def stabilization(s, p, base_max: int, c: float) -> int:
     """Judge a dump whose trough stands; phase 3 is entered on the way, silently."""
     if c > s.trough + p.recovery * (s.peak - s.trough):
-        return 2
+        return RECOVERED
     quiet = s.n - s.trough_bar
     if quiet > p.stab_max or s.n - s.dump_bar > p.stab_max + base_max:
-        return 3
+        return EXPIRED
     if quiet >= p.n_stab and s.atr <= p.atr_contraction * s.atr_max:
-        return 1
+        return SETTLED
     if quiet >= p.calm_bars:
         s.phase = P_STABILIZATION
-    return 0
+    return WAIT

@@ -96,14 +96,14 @@ def reanchor(s, confirmed: int) -> None:
     The first swing high confirmed in the base, its own bar after the trough, is the rally: all
     accumulators start over at this, its confirming, bar. The next swing low is the test.
     """
-    if s.anchor_state == 0 and confirmed == HIGH:
+    if s.anchor_state == AWAIT_RALLY and confirmed == HIGH:
         j = (s.piv_n - 1) % len(s.piv_bar)
         if s.piv_bar[j] > s.trough_bar:
             base_anchor(s, s.piv_bar[j])
             s.don = s.piv_price[j]
-            s.anchor_state = 1
-    elif s.anchor_state == 1 and confirmed == LOW:
-        s.anchor_state = 2
+            s.anchor_state = AWAIT_TEST
+    elif s.anchor_state == AWAIT_TEST and confirmed == LOW:
+        s.anchor_state = ANCHORED
 
 
 @kernel

@@ -87,9 +87,9 @@ def _members(s, p, first: int, x: float, w: float):
         elif price > second:
             second = price
     level = x
-    if p.level_mode == 1 and members > 1:
+    if p.level_mode == MIDPOINT and members > 1:
         level = 0.5 * (highest + second)
-    elif p.level_mode == 2 and members > 1:
+    elif p.level_mode == SECOND_HIGHEST and members > 1:
         level = second
     return total, members, lowest, level
 

@@ -4,7 +4,14 @@ from typing import NamedTuple
 
 from engine.kernels._jit import kernel
 from engine.kernels.candles import body_share, close_location
+from engine.messages import Gate
 
+# Gates as plain ints: what the kernel writes.
+G_BODY = int(Gate.BODY)
+G_CLOSE_LOCATION = int(Gate.CLOSE_LOCATION)
+G_VOLUME = int(Gate.VOLUME)
+G_CHASE = int(Gate.CHASE)
+# What the rules say: of a bar that may trigger, and of a breakout that stands.
 NO_TRIGGER, CONFIRMED, REJECTED = 0, 1, 2
 STILL, FAILED_AGAIN, FAILED_FOR_GOOD, OVER = 0, 1, 2, 3
 
@@ -30,18 +37,18 @@ def trigger(s, p, o: float, h: float, lo: float, c: float, v: float):
     """
     line = s.level + p.buffer_batr * s.batr
     if c <= line or s.prev_close > line:
-        return 0, 0
+        return NO_TRIGGER, 0
     mask = 0
     if body_share(o, h, lo, c) < p.body_min:
-        mask |= 1
+        mask |= G_BODY
     if close_location(h, lo, c) < p.clv_min:
-        mask |= 2
+        mask |= G_CLOSE_LOCATION
     relvol = v / s.bvol if s.bvol > 0.0 else 0.0
     if relvol < p.relvol_min:
-        mask |= 4
+        mask |= G_VOLUME
     if c - s.level > p.chase_max_batr * s.batr:
-        mask |= 8
-    return (1, 0) if mask == 0 else (2, mask)
+        mask |= G_CHASE
+    return (CONFIRMED, 0) if mask == 0 else (REJECTED, mask)
 
 
 @kernel
@@ -49,5 +56,5 @@ def after_breakout(s, p, c: float) -> int:
     """Follow a breakout until it failed or its time is over."""
     age = s.n - s.brk_bar
     if age <= p.fail_bars and c < s.brk_level - s.batr:
-        return 1 if s.attempts < p.attempts_max and c > s.trough else 2
-    return 3 if age >= p.cool_bars else 0
+        return FAILED_AGAIN if s.attempts < p.attempts_max and c > s.trough else FAILED_FOR_GOOD
+    return OVER if age >= p.cool_bars else STILL

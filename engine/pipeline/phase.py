@@ -70,8 +70,7 @@ _CONTEXT_FIELDS = np.dtype(
         ("atr_max", _f),  # since the dump
         ("depth", _f),  # ln(peak/trough)
         ("bin_scale", _f),  # histogram bins per unit of log price
-        ("breadth_tr", _f),  # market facts at the trough
-        ("fall_tr", _f),
+        ("fall_tr", _f),  # the market's median fall at the trough
         # p4: the base
         ("anchor_bar", _i),
         ("nb", _i),

@@ -23,21 +23,21 @@ def admit(s, step_ms: int, gap_max: int, feed) -> int:
     """
     sound = is_sound(feed.o, feed.h, feed.lo, feed.c, feed.v)
     if sound and feed.t == s.last_t + step_ms:
-        return 1  # the next bar of the grid: no division on the usual path
+        return FEED  # the next bar of the grid: no division on the usual path
     if s.last_t != 0 and feed.t <= s.last_t:
         s.n_dropped += 1
-        return 0
+        return DROP
     if not sound or feed.t % step_ms != 0:
         s.n_unsound += 1
-        return 3
+        return RESET_AND_DROP
     missing = (feed.t - s.last_t) // step_ms - 1 if s.last_t != 0 else 0
     if missing == 0:
-        return 1
+        return FEED
     s.n_gaps += 1
     if missing <= gap_max:
         s.n += missing  # time passes, nothing else is known
-        return 1
-    return 2
+        return FEED
+    return RESET_AND_FEED
 
 
 @kernel
@@ -53,7 +53,7 @@ def _reset(contexts, i: int, blank) -> None:
 @kernel
 def _odd_bar(contexts, i: int, blank, p, feed, events, k: int, verdict: int) -> int:
     """Deal with a bar that does not simply follow: drop it, or reset first; return the events."""
-    if verdict == 0:
+    if verdict == DROP:
         return k
     s = contexts[i]
     before = max(s.phase, P_MONITORING)
@@ -64,9 +64,9 @@ def _odd_bar(contexts, i: int, blank, p, feed, events, k: int, verdict: int) -> 
         s.phase = P_MONITORING
         k += emit(s, p, feed, (events[k], events[k]), none, tag(E_RESET, before, 0))
     # an impossible bar's time is trusted only where it was expected: no later bar is lost to it
-    if verdict == 2 or feed.t == s.last_t + feed.step_ms:
+    if verdict == RESET_AND_FEED or feed.t == s.last_t + feed.step_ms:
         s.last_t = feed.t
-    if verdict == 2:
+    if verdict == RESET_AND_FEED:
         k += step(s, p, feed, (events[k], events[k + 1]))
     return k
 
@@ -95,7 +95,7 @@ def _history(contexts, blank, p, ids, ts, o, h, lo, c, v, breadth, fall, events,
             fall[j] if has_market else np.nan,
         )
         verdict = admit(s, step_ms, gap_max, feed)
-        if verdict == 1:
+        if verdict == FEED:
             s.last_t = feed.t
             k += step(s, p[0], feed, (events[k], events[k + 1]))
         else:
@@ -113,7 +113,7 @@ def _newest(contexts, blank, p, step_ms, rows, ts, o, h, lo, c, v, breadth, fall
         # as in _history: only records on the usual path, since arrays are reference-counted a call
         s = contexts[i]
         verdict = admit(s, step_ms, gap_max, feed)
-        if verdict == 1:
+        if verdict == FEED:
             s.last_t = feed.t
             k += step(s, p[0], feed, (events[k], events[k + 1]))
         else:

@@ -3,8 +3,11 @@
 The venue orders nothing between its topics, sends messages twice, late and permuted, and no topic
 begins with a snapshot. So every kind of report is merged by a rule that is commutative,
 associative and idempotent: the view is a function of the set of reports seen, not of their
-sequence. What a snapshot adds is absence: a position it does not list is flat, an open order it
-does not list has ended, unless something newer arrived meanwhile.
+sequence. (Only where two reports tell of the same millisecond, and nothing else in them tells
+which is the later, does the one that came last win; the next snapshot settles it.)
+
+What a snapshot adds is absence: a position it does not list is flat, an open order it does not
+list has ended, unless something newer arrived meanwhile.
 """
 
 from collections.abc import Iterable
@@ -30,8 +33,9 @@ _LAST_STAGE = 4
 class Snapshot:
     """One reading of an account, every list complete.
 
-    `executions` reach back to `complete_ms` of the view; orders are the open ones, positions those
-    with a size.
+    `executions` reach back to `complete_ms` of the view and were read before `positions`: the
+    newest of them dates that reading, by the venue's own clock. Orders are the open ones,
+    positions those with a size.
     """
 
     orders: tuple[OrderReport, ...] = ()
@@ -79,9 +83,9 @@ class _PositionEntry:
     report: PositionReport
     absent: int = 0
 
-    def age(self) -> tuple[int, int, int, str]:
+    def age(self) -> tuple[int, int, int]:
         at = self.report
-        return (at.updated_time, at.seq, self.absent, repr(at))
+        return (at.updated_time, at.seq, self.absent)
 
 
 @dataclass(slots=True)
@@ -102,8 +106,11 @@ class AccountView:
     _executions: dict[str, ExecutionReport] = field(default_factory=dict)
     _positions: dict[PositionKey, _PositionEntry] = field(default_factory=dict)
     _buffer: list[Report] | None = None
+    _listed: set[str] | None = None  # the open orders of the snapshot
     _known_ms: int = 0  # the newest moment any report told of
     _floor_ms: int = 0  # that, when the resynchronisation began
+    _flat_before_ms: int = 0  # at this moment or later nothing was held but `_held`
+    _held: set[PositionKey] = field(default_factory=set)
 
     # ------------------------------------------------------------------ reading
 
@@ -185,33 +192,40 @@ class AccountView:
             self._buffer = []
 
     def snapshot(self, taken: Snapshot) -> News:
-        """Merge a reading; `vanished` names the orders whose end it leaves open."""
+        """Merge a reading."""
         news = self._merge(
             [*taken.executions, *taken.orders, *([taken.wallet] if taken.wallet else [])]
         )
         newest_ms = max((e.exec_time for e in taken.executions), default=0)
         self.complete_ms = max(self.complete_ms, newest_ms)
         listed = {(p.symbol, p.position_idx) for p in taken.positions}
+        self._flat_before_ms, self._held = max(self._floor_ms, newest_ms), listed
         missing = [k for k, e in self._positions.items() if k not in listed and e.report.size]
         for key in missing:
             self._flatten(key)
         moved = self._merge(taken.positions)
-        here = {order.order_id for order in taken.orders}
-        vanished = tuple(o for o in self.open_orders() if o.order_id not in here)
+        self._listed = {order.order_id for order in taken.orders}
         return News(
             executions=news.executions,
             orders=news.orders,
             positions=(*missing, *moved.positions),
             wallet=news.wallet,
-            vanished=vanished,
         )
 
     def end_resync(self, *, complete: bool = True) -> News:
-        """Merge what arrived meanwhile; `complete` False: the reading failed, the view is stale."""
+        """Merge what arrived meanwhile; `complete` False: the reading failed, the view is stale.
+
+        `vanished` of the result names the orders that are open here and that the snapshot did not
+        list: they have ended, or have only just begun.
+        """
         buffered, self._buffer = self._buffer or [], None
         news = self._merge(buffered)
         self.stale = not complete
-        return news
+        listed, self._listed = self._listed, None
+        if listed is None:
+            return news
+        vanished = tuple(o for o in self.open_orders() if o.order_id not in listed)
+        return replace(news, vanished=vanished)
 
     # ------------------------------------------------------------------ the rules
 
@@ -250,7 +264,7 @@ class AccountView:
             self._orders[report.order_id] = _OrderEntry(report, filled)
             return True
         before = entry.shown()
-        if report != entry.newest and _order_age(report) > _order_age(entry.newest):
+        if _order_age(report) >= _order_age(entry.newest):
             entry.newest = report
         entry.filled = max(entry.filled, filled)
         return entry.shown() != before
@@ -266,21 +280,20 @@ class AccountView:
         at = entry.report
         self._known_ms = max(self._known_ms, at.updated_time)
         key = (at.symbol, at.position_idx)
+        if at.updated_time < self._flat_before_ms and key not in self._held and at.size:
+            return False  # late words on a position that a snapshot has proved to be gone
         known = self._positions.get(key)
-        if known is not None and known.age() >= entry.age():
+        if known is not None and known.age() > entry.age():
             return False
         self._positions[key] = entry
         return known is None or known.report != at
 
     def _merge_wallet(self, report: WalletReport) -> bool:
         known = self.wallet
-        if known is not None and (known.updated_time, repr(known)) >= (
-            report.updated_time,
-            repr(report),
-        ):
+        if known is not None and known.updated_time > report.updated_time:
             return False
         self.wallet = report
-        return True
+        return report != known
 
     def _flatten(self, key: PositionKey) -> None:
         """Write down that a snapshot did not list a position: flat as of what was known before.
@@ -334,10 +347,10 @@ def supersedes(new: Report, old: Report) -> bool:
     return False
 
 
-def _order_age(report: OrderReport) -> tuple[bool, int, Decimal, int, str]:
+def _order_age(report: OrderReport) -> tuple[bool, int, Decimal, int]:
     """Rank reports of one order; an ended order stays ended."""
     stage = _STAGE.get(report.order_status, _LAST_STAGE)
-    return (not report.is_open, report.updated_time, report.cum_exec_qty, stage, repr(report))
+    return (not report.is_open, report.updated_time, report.cum_exec_qty, stage)
 
 
 def _execution_worth(report: ExecutionReport) -> tuple[bool, bool, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.messages import EventKind, Gate, Phase
+from engine.pipeline.p4_base import ANCHORED
 from engine.pipeline.phase import EVENT, P_DUMP, P_MONITORING
 from live.market.collate import Collator
 from live.market.scanner import Scanner
@@ -239,7 +240,7 @@ def _setup(s: np.ndarray, close: float | None) -> dict[str, Any]:
         "z": real(s["z"]),
         "drift": real(s["drift"]),
         "er": real(s["er"]),
-        "anchored": int(s["anchor_state"]) == 2,  # noqa: PLR2004 - ANCHORED
+        "anchored": int(s["anchor_state"]) == ANCHORED,
         "bars_since_low": int(s["n"]) - 1 - int(s["trough_bar"]),
         "distance_atr": distance,
     }

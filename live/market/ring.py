@@ -10,6 +10,14 @@ from engine.kernels._jit import kernel
 from engine.kernels.candles import is_sound
 
 
+def warm_ring() -> None:
+    """Compile, or load from the cache, this module's kernels (`engine.warm` does the engine's)."""
+    stamps, values, count = np.zeros((1, 2), np.int64), np.zeros((1, 6, 2)), np.zeros(1, np.int64)
+    rows, ts = np.zeros(1, np.int64), np.ones(1, np.int64)
+    ring_append(stamps, values, count, rows, ts, np.ones((1, 6)))
+    ring_falls(stamps, values, count, rows, 1, 1, 1, np.empty(1))
+
+
 @kernel
 def ring_append(
     stamps: np.ndarray,

@@ -13,10 +13,19 @@ from engine.pipeline.market import MarketRow, market_row, universe_hash
 from engine.pipeline.phase import CONTEXT, EVENT, EVENTS_PER_BAR, P_MONITORING, new_contexts
 from engine.pipeline.profile import Profile
 from engine.pipeline.scan import scan_newest
+from engine.warm import LIVE, warm
 from live.market.collate import Batch
 from live.market.frames import Frames
+from live.market.ring import warm_ring
 
 _NOTHING = MarketRow(float("nan"), float("nan"), 0, 0)
+
+
+def warm_scanner() -> None:
+    """Compile, or load from the cache, every kernel a scanner calls; no batch waits for it."""
+    for _ in warm(LIVE):
+        pass
+    warm_ring()
 
 
 @dataclass(frozen=True, slots=True)

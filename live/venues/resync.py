@@ -65,7 +65,7 @@ async def resync(
         return replace(taken, news=view.end_resync(complete=False))
     from_snapshot = view.snapshot(taken)
     from_stream = view.end_resync()
-    unsettled = [o for o in from_snapshot.vanished if _still_open(view, o)]
+    unsettled = [o for o in from_stream.vanished if _still_open(view, o)]
     settled: list[OrderReport] = []
     for order in unsettled:
         found = await _end_of(venue, order)
@@ -136,7 +136,7 @@ def joined(a: News, b: News) -> News:
         orders=_unique(a.orders, b.orders),
         positions=tuple(dict.fromkeys((*a.positions, *b.positions))),
         wallet=a.wallet or b.wallet,
-        vanished=a.vanished,
+        vanished=(*a.vanished, *b.vanished),
     )
 
 

@@ -9,7 +9,7 @@ from engine.kernels import paths
 from engine.messages import EventKind
 from engine.pipeline.p8_management import path_rules
 from research.report import words
-from research.report.plots import figure, packed
+from research.report.shapes import figure, packed
 from research.result import BacktestResult
 
 CANDLES_MAX = 240

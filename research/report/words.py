@@ -1,5 +1,6 @@
 """Numbers and sentences of the report: signed, with an interval, a loss called a loss."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from math import isfinite
 from typing import NamedTuple
@@ -56,11 +57,11 @@ def price(value: float, tick: float) -> str:
     return number(value, decimals)
 
 
-def span(metric: Metric, show: object = signed, digits: int = 2) -> str:
+def span(metric: Metric, show: Callable[[float, int], str] = signed, digits: int = 2) -> str:
     """Return `[low, high]`, or why there is none."""
     if not (isfinite(metric.low) and isfinite(metric.high)):
         return "no interval: too few weeks"
-    return f"[{show(metric.low, digits)}, {show(metric.high, digits)}]"  # type: ignore[operator]
+    return f"[{show(metric.low, digits)}, {show(metric.high, digits)}]"
 
 
 class Verdict(NamedTuple):

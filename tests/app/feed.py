@@ -9,6 +9,7 @@ from data.profiles import load_profile
 from data.synth import make_market
 from engine.bars import INTERVAL_MS
 from engine.messages import EventKind, Gate, Phase
+from engine.pipeline.p4_base import ANCHORED
 from engine.pipeline.phase import EVENT, EVENTS_PER_BAR, new_contexts
 from engine.pipeline.scan import scan_newest
 
@@ -187,7 +188,7 @@ class Feed:
             batr=batr if base else None,
             drift=float(s["drift"]) if base else None,
             er=float(s["er"]) if base else None,
-            anchored=int(s["anchor_state"]) == 2,
+            anchored=int(s["anchor_state"]) == ANCHORED,
             bars_since_low=int(s["n"] - s["trough_bar"]) if setup else None,
             distance_atr=(level - close) / batr if base and level and batr else None,
             tick=self.ticks[self.symbols[i]],

@@ -10,7 +10,9 @@ import pytest
 
 from app.cli.main import main
 from data.catalog import Lake
+from data.db import select_symbols
 from engine.errors import ZionError
+from live.venues.bybit.simserver import SimServer
 
 FIRST, STEP = 1_767_225_600_000, 900_000
 
@@ -163,6 +165,89 @@ def test_a_skipped_coin_says_why(zion, lake, tmp_path):
     assert code == 0
     assert "skipped BUSDT" in out
     assert "truncated" in out
+
+
+LEVELS = "levels --lake {lake} --surrogates 1 --planted 0"
+PARITY = "parity --lake {lake} --restarts 2"
+SIM = "sim --lake {lake}"
+COMPACT = "data compact --lake {lake}"
+
+
+@pytest.fixture
+def still(monkeypatch):
+    """A simulator that says where it is and stops."""
+    import asyncio
+
+    monkeypatch.setattr(SimServer, "wait", lambda _self: asyncio.sleep(0))
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("command", [LEVELS, PARITY, SIM, COMPACT])
+def test_a_broken_series_is_left_out_counted_and_named(zion, tmp_path, command):
+    lake = tmp_path / "lake"
+    _put(lake, _bars(2000), "AUSDT")
+    broken = _put(lake, _bars(), "BUSDT")
+    content = broken.read_bytes()[:3000]
+    broken.write_bytes(content)
+    json_option = [] if command == SIM else ["--json"]  # the simulator always prints JSON
+    code, out, err = zion(*command.format(lake=lake).split(), *json_option)
+    assert code == 0, err
+    told = [line for line in err.splitlines() if "skipped" in line]
+    assert len(told) == 1
+    assert "BUSDT: " in told[0]
+    assert "truncated" in told[0]
+    skipped = json.loads(out)["skipped"]
+    assert [s["symbol"].split()[-1] for s in skipped] == ["BUSDT"]
+    assert "truncated" in skipped[0]["reason"]
+    assert broken.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "command", [LEVELS, f"{LEVELS} --symbols top:1", PARITY, SIM, COMPACT, "backtest --lake {lake}"]
+)
+def test_a_lake_of_broken_files_is_one_error(zion, tmp_path, command):
+    lake = tmp_path / "lake"
+    for symbol in ("AUSDT", "BUSDT"):
+        path = _put(lake, _bars(), symbol)
+        path.write_bytes(path.read_bytes()[:3000])
+    code, out, err = zion(*command.format(lake=lake).split())
+    assert code == 3
+    assert out == ""
+    assert "error: not" in err
+    assert "AUSDT" in err
+    assert "truncated" in err
+
+
+def test_the_busiest_are_chosen_among_what_can_be_read(lake):
+    path = _put(lake, _bars(), "BUSDT")
+    path.write_bytes(path.read_bytes()[:3000])
+    _put(lake, _bars().with_columns(pl.col("turnover") * 2), "CUSDT")
+    store = Lake(lake)
+    assert select_symbols(store, "bybit", "15m", "top:1") == ["CUSDT"]
+    assert select_symbols(store, "bybit", "15m", "top:9") == ["CUSDT", "AUSDT"]
+
+
+def test_parity_of_broken_coins_alone_is_an_error(zion, lake):
+    path = _put(lake, _bars(), "BUSDT")
+    path.write_bytes(path.read_bytes()[:3000])
+    code, _, err = zion("parity", "--lake", lake, "--symbols", "BUSDT")
+    assert code == 3
+    assert "BUSDT" in err
+    assert "truncated" in err
+
+
+def test_compact_stops_at_a_full_disk(zion, lake):
+    store = Lake(lake)
+    store.append("bybit", "15m", "AUSDT", _bars(6000))
+    store.append("bybit", "15m", "BUSDT", _bars(10))
+    free = _limited(100_000)
+    try:
+        code, _, err = zion("data", "compact", "--lake", lake)
+    finally:
+        free()
+    assert code == 3
+    assert "cannot write" in err
+    assert "skipped" not in err
 
 
 def _limited(size: int):

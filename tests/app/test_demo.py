@@ -96,7 +96,7 @@ def test_a_run_goes_on_inside_its_story_and_else_begins_anew() -> None:
         episode=e,
         start_ms=280 * STEP,
         speed=1,
-    )  # type: ignore[arg-type]
+    )
     assert resumed(plan, 400 * STEP).start_ms == 400 * STEP
     for minute in (None, 100 * STEP, 280 * STEP, (500 + TAIL_BARS) * STEP):
         assert resumed(plan, minute) == plan

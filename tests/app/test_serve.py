@@ -2,16 +2,28 @@
 
 import asyncio
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from app.api.serve import serve
+from app.api.process import run
+from data.synth import make_market
+from live.clock import SystemClock
 from live.settings import Settings
+from live.venues.bybit.replay import Replay
+from live.venues.bybit.simserver import SimServer
+from tests.conftest import REPOSITORY
+
+STEP_MS = 900_000
 
 
 def _free_port() -> int:
@@ -40,7 +52,7 @@ async def test_it_is_alive_and_not_ready_while_the_venue_is_silent(tmp_path: Pat
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        task = asyncio.create_task(serve(settings))
+        task = asyncio.create_task(run(settings))
         address = f"http://127.0.0.1:{port}"
         while True:
             try:
@@ -55,3 +67,66 @@ async def test_it_is_alive_and_not_ready_while_the_venue_is_silent(tmp_path: Pat
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+def _serving(tmp_path: Path, port: int, **env: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "app.api.serve"],
+        env={**os.environ, "ZION_HOME": str(tmp_path), "PORT": str(port), **env},
+        cwd=REPOSITORY,
+    )
+
+
+async def test_a_signal_saves_the_state_and_ends_without_error(tmp_path: Path) -> None:
+    market = make_market(np.random.default_rng(3), symbols=2, days=12)
+    replay = Replay(STEP_MS, market.bars["15m"])
+    port = _free_port()
+    sim = SimServer(replay, "15m", SystemClock(), speed="hold", start_ms=replay.default_start())
+    async with sim.running() as addresses:
+        process = _serving(
+            tmp_path, port, ZION_REST_URL=addresses["rest"], ZION_WS_URL=addresses["ws"]
+        )
+        try:
+            await _until(process, f"http://127.0.0.1:{port}/ready")
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 60) == 0
+        finally:
+            process.kill()
+            process.wait()
+    assert _snapshots(tmp_path)
+
+
+def _snapshots(home: Path) -> list[Path]:
+    return list(home.glob("market/*.snapshot"))
+
+
+async def _until(process: subprocess.Popen[bytes], url: str) -> None:
+    while True:
+        assert process.poll() is None, "it ended by itself"
+        try:
+            status, _ = await asyncio.to_thread(_ask, url)
+        except (urllib.error.URLError, OSError):
+            status = 0
+        if status == 200:
+            return
+        await asyncio.sleep(0.1)
+
+
+def test_a_signal_while_it_still_imports_ends_it_too(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os, signal, sys\n"
+            "class Slow:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            "        if name == 'live.settings':\n"
+            "            os.kill(os.getpid(), signal.SIGTERM)\n"
+            "sys.meta_path.insert(0, Slow())\n"
+            "from app.api.serve import main\n"
+            "main()\n",
+        ],
+        env={**os.environ, "ZION_HOME": str(tmp_path)},
+        cwd=REPOSITORY,
+    )
+    assert process.wait(60) == 0

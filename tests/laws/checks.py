@@ -17,7 +17,7 @@ from tests.paths_gen import STEP_MS, chunks, columns
 # (context, params, bars, symbol_id, market) -> events
 Scan = Callable[..., np.ndarray]
 
-MARKET_FIELDS = frozenset({"breadth_tr", "fall_tr", "breadth", "market_fall", "residual_share"})
+MARKET_FIELDS = frozenset({"fall_tr", "breadth", "market_fall", "residual_share"})
 PRICE_FIELDS = (
     "close", "atr", "batr", "floor", "q95", "zone_lo", "level", "level_edge", "hard_floor",
     "invalidation", "peak", "dump_atr", "levels",

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -177,15 +178,15 @@ def test_the_lake_at_home_is_found(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------- universe
 
 
-def coin(**changes: object) -> InstrumentInfo:
-    base: dict[str, object] = {
+def coin(**changes: Any) -> InstrumentInfo:
+    base: dict[str, Any] = {
         "symbol": "AUSDT",
         "contract_type": "LinearPerpetual",
         "status": "Trading",
         "settle_coin": "USDT",
         "launch_time": str(NOW - 100 * DAY),
     }
-    return InstrumentInfo(**{**base, **changes})  # type: ignore[arg-type]
+    return InstrumentInfo(**{**base, **changes})
 
 
 RICH = TickerInfo("AUSDT", turnover_24h="9000000")

@@ -87,7 +87,7 @@ class Rig:
             self.collator,
             scanner,
             stream=self.stream,
-            rest=self.rest,  # type: ignore[arg-type]
+            rest=self.rest,
             clock=self.clock,
             interval="15m",
             scanned=self.scanned,

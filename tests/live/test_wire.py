@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +59,10 @@ def test_garbage_is_a_wire_error_or_a_message_never_a_crash(raw: bytes) -> None:
         lambda bar: bar.pop("confirm"),
     ],
 )
-def test_a_candle_without_a_readable_value_is_refused(change: object) -> None:
+def test_a_candle_without_a_readable_value_is_refused(change: Callable[[dict], object]) -> None:
     raw = wire.encode_kline("kline.15.A", "15", 0, STEP, (1.0,) * 6, confirm=True, ts=7)
     body = json.loads(raw)
-    change(body["data"][0])  # type: ignore[operator]
+    change(body["data"][0])
     with pytest.raises(wire.WireError):
         wire.decode_stream(json.dumps(body))
 

@@ -46,7 +46,7 @@ def test_an_honest_live_path_is_identical(task):
 
 
 def test_fewer_symbols_see_the_same_market(task):
-    universe, every = load(task)
+    universe, every, _ = load(task)
     whole = history_run(task, universe, every)
     one = history_run(task, universe, every[2:3])
     assert one.events[every[2]].tobytes() == whole.events[every[2]].tobytes()
@@ -172,7 +172,7 @@ def test_bad_bars_are_the_same_on_both_sides(task):
 
 
 def test_every_byte_of_the_state_counts(task):
-    universe, chosen = load(task)
+    universe, chosen, _ = load(task)
     honest = history_run(task, universe, chosen)
     symbol = chosen[0]
     for name in CONTEXT.names:

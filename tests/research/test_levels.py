@@ -9,7 +9,8 @@ from engine.bars import Bars
 from engine.errors import DataError, UsageError
 from engine.messages import EventKind
 from engine.pipeline.phase import EVENT
-from research.cluster import bootstrap, bootstrap_ratio, week_draws, week_of
+from engine.stats.bootstrap import week_of
+from research.cluster import bootstrap, bootstrap_ratio, week_draws
 from research.levels import baseline_of, sample_of, specificity, tally
 from research.surrogates import surrogate
 

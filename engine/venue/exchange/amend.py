@@ -83,14 +83,14 @@ def amend(world: World, market: Market, account: Account, command: AmendOrder) -
         world.out.append(late or Refused(account.uid, 110001, "order not exists"))
         return
     before, draft = _as_is(order), _draft(order, command)
-    refusal = _refused(market, account, order, before, draft)
+    refusal = _refused(world, market, account, order, before, draft)
     if refusal:
         world.out.append(Refused(account.uid, *refusal))
         return
     if order.reduce_only and not order.is_conditional:
         draft.qty = min(draft.qty, order.cum_exec_qty + positions.room_to_reduce(account, order))
     if draft.price is not None and draft.price != before.price and not order.is_conditional:
-        draft.price = matching.into_band(market.instrument, market.quote, order.side, draft.price)
+        draft.price = matching.into_band(market, order.side, draft.price)
     free = order.reduce_only or order.is_conditional
     draft.put(order)
     if not free and not triggers.enough_margin(world, market, account, order):
@@ -102,7 +102,9 @@ def amend(world: World, market: Market, account: Account, command: AmendOrder) -
     _place_anew(world, market, account, order, before)
 
 
-def _refused(market: Market, account: Account, order: Order, before: Draft, draft: Draft) -> NO:
+def _refused(
+    world: World, market: Market, account: Account, order: Order, before: Draft, draft: Draft
+) -> NO:
     if draft == before:
         return checks.PARAMS, UNCHANGED
     return (
@@ -110,9 +112,7 @@ def _refused(market: Market, account: Account, order: Order, before: Draft, draf
         or _price_refused(market, order, before, draft)
         or _trigger_refused(market, order, before, draft)
         or _attached_refused(market, order, before, draft)
-        or checks.status(
-            market, order.updated_time, reduces=order.reduce_only or draft.qty <= before.qty
-        )
+        or checks.status(market, world.now_ms, reduces=order.reduce_only or draft.qty <= before.qty)
         or _protective_refused(account, order, before, draft)
     )
 

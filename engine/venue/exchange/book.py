@@ -102,11 +102,39 @@ class BookModel:
         return known
 
 
-def after_eaten(levels: Iterator[Level], eaten: Decimal) -> Iterator[Level]:
-    """Yield what is left of a side once `eaten` was taken from its top."""
-    for price, qty in levels:
-        if eaten >= qty:
-            eaten -= qty
-            continue
-        yield price, qty - eaten
-        eaten = ZERO
+class Ladder:
+    """One side of the book at one price: worked out as far as anyone looked, eaten from its top."""
+
+    __slots__ = ("_source", "eaten", "head", "levels")
+
+    def __init__(self, source: Iterator[Level]) -> None:
+        self._source = source
+        self.levels: list[Level] = []
+        self.head = 0
+        self.eaten = ZERO  # of the head level
+
+    def walk(self) -> Iterator[Level]:
+        """Yield what is left, best first."""
+        number, eaten = self.head, self.eaten
+        levels = self.levels
+        while True:
+            while number >= len(levels):
+                following = next(self._source, None)
+                if following is None:
+                    return
+                levels.append(following)
+            price, qty = levels[number]
+            yield price, qty - eaten
+            number += 1
+            eaten = ZERO
+
+    def eat(self, qty: Decimal) -> None:
+        """Take a quantity off the top; it has been seen by `walk`."""
+        while qty > 0:
+            left = self.levels[self.head][1] - self.eaten
+            if qty < left:
+                self.eaten += qty
+                return
+            qty -= left
+            self.head += 1
+            self.eaten = ZERO

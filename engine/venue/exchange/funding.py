@@ -64,7 +64,7 @@ def _pay(
     world.out.append(Executed(account.uid, execution))
     row = book_row(
         account,
-        world.new_id(),
+        world.new_row_id(account.uid, position.symbol),
         LogType.SETTLEMENT,
         world.now_ms,
         symbol=position.symbol,

@@ -13,6 +13,7 @@ from engine.venue.words import (
     MarginMode,
     OrderStatus,
     OrderType,
+    PositionMode,
     PositionStatus,
     TimeInForce,
 )
@@ -20,11 +21,26 @@ from engine.venue.words import (
 
 def check(world: World, market: Market) -> None:
     """Take over whoever the present mark has ruined."""
-    if not market.holders:
+    _check(world, market, list(market.holders.values()))
+
+
+def check_account(world: World, market: Market, account: Account) -> None:
+    """Take over what an account has just opened beyond its liquidation price."""
+    uid, holders = account.uid, market.holders
+    if account.mode_of(market.symbol) is PositionMode.ONE_WAY:
+        pair = holders.get((uid, 0))
+        _check(world, market, [] if pair is None else [pair])
+        return
+    held = (holders.get((uid, idx)) for idx in (1, 2))
+    _check(world, market, [pair for pair in held if pair is not None])
+
+
+def _check(world: World, market: Market, holders: list[tuple[Account, Position]]) -> None:
+    if not holders:
         return
     mark = market.quote.mark
     crossed: dict[int, Account] = {}
-    for account, position in list(market.holders.values()):
+    for account, position in holders:
         if account.margin_mode is not MarginMode.ISOLATED:
             crossed[account.uid] = account
         elif _ruined(position, mark):

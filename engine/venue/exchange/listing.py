@@ -18,7 +18,7 @@ def list_instrument(world: World, command: ListInstrument) -> None:
         world.markets[instrument.symbol] = Market(instrument)
         return
     before = market.instrument
-    market.instrument = instrument
+    market.change(instrument)
     if before.tiers != instrument.tiers or before.tick_size != instrument.tick_size:
         _review_holders(world, market, before)
     if instrument.status is InstrumentStatus.DELIVERING:

@@ -7,8 +7,9 @@ changed nothing. Positions and wallets are shown once, at the end of the step th
 """
 
 from collections.abc import Callable
-from decimal import localcontext
-from typing import Any
+from dataclasses import fields
+from decimal import Decimal, localcontext
+from typing import Any, get_args
 
 from engine.venue.exchange import (
     amend,
@@ -32,6 +33,7 @@ from engine.venue.exchange.state import Market, World
 from engine.venue.instrument import Instrument
 from engine.venue.words import Side
 
+DIGITS_MAX = 16  # before or behind the point
 Handler = Callable[[Any], None]
 
 
@@ -113,13 +115,13 @@ class Exchange:
         with localcontext(MONEY):
             return self._side(market, Side.SELL, depth), self._side(market, Side.BUY, depth)
 
-    def price_limits(self, symbol: str) -> tuple[Any, Any]:
+    def price_limits(self, symbol: str) -> tuple[Decimal, Decimal]:
         """Return (highest price to buy at, lowest to sell at), on the tick."""
         market = self._world.markets[symbol]
         with localcontext(MONEY):
             return (
-                matching.band_edge(market.instrument, market.quote, Side.BUY),
-                matching.band_edge(market.instrument, market.quote, Side.SELL),
+                matching.edge_of(market, Side.BUY),
+                matching.edge_of(market, Side.SELL),
             )
 
     def _side(self, market: Market, taker: Side, depth: int) -> list[Level]:
@@ -172,6 +174,8 @@ class Exchange:
             symbol = getattr(command, "symbol", "")
             if account is None:
                 world.out.append(Refused(command.uid, 10003, "API key is invalid."))
+            elif _absurd(command):
+                world.out.append(Refused(command.uid, checks.PARAMS, "params error: a number"))
             elif symbol and symbol not in world.markets:
                 world.out.append(_unknown_symbol(command))
             else:
@@ -188,12 +192,16 @@ class Exchange:
             market = world.markets.get(command.symbol)
             if account is None:
                 world.out.append(Refused(command.uid, 10003, "API key is invalid."))
+            elif _absurd(command):
+                world.out.append(Refused(command.uid, checks.PARAMS, "params error: a number"))
             elif market is None:
                 world.out.append(_unknown_symbol(command))
             else:
                 act(world, market, account, command)
                 if market.price is not None:
                     triggers.check(world, market)
+                    if world.touched:
+                        liquidation.check_account(world, market, account)
 
         return handle
 
@@ -203,8 +211,7 @@ class Exchange:
         if market is None:
             world.out.append(_unknown_symbol(command))
             return
-        market.price = command
-        market.eaten[Side.BUY] = market.eaten[Side.SELL] = checks.ZERO
+        market.move(command)
         if market.waits():
             matching.fill_passed(world, market, command.last)
             triggers.check(world, market)
@@ -218,6 +225,8 @@ class Exchange:
             return
         matching.fill_from_prints(world, market, command)
         triggers.check(world, market)
+        if world.touched:
+            liquidation.check(world, market)
 
     def _funding(self, command: commands.Funding) -> None:
         world = self._world
@@ -241,6 +250,25 @@ class Exchange:
             margin.show_wallet(world, account)
             world.out.append(WalletChanged(uid, account.wallet.copy()))
         world.moved_wallets.clear()
+
+
+def _decimals(kind: type) -> tuple[str, ...]:
+    hints = {each.name: str(each.type) for each in fields(kind)}
+    return tuple(name for name, hint in hints.items() if "Decimal" in hint)
+
+
+_NUMBERS = {kind: _decimals(kind) for kind in get_args(commands.UserCommand | commands.VenueAct)}
+
+
+def _absurd(command: Any) -> bool:
+    """Tell whether a number is none (NaN, infinite) or beyond all sense."""
+    for name in _NUMBERS[type(command)]:
+        value = getattr(command, name)
+        if value is not None and not (
+            value.is_finite() and -DIGITS_MAX < value.adjusted() < DIGITS_MAX
+        ):
+            return True
+    return False
 
 
 def _unknown_symbol(command: Any) -> Refused:

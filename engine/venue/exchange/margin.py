@@ -7,6 +7,7 @@ By the rules since 2025-09-02 (value and maintenance margin at mark, initial mar
 
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import cache
 
 from engine.venue.exchange.ledger import q8
 from engine.venue.exchange.records import ZERO, Account, Order, Position
@@ -21,10 +22,12 @@ SHOWN_RATE = Decimal("1E-4")
 
 def tiers_of(instrument: Instrument) -> tuple[RiskTier, ...]:
     """Return the risk tiers; without any, one: MMR = half the margin at the most leverage."""
-    if instrument.tiers:
-        return instrument.tiers
-    rate = ONE / (2 * instrument.leverage_max)
-    return (RiskTier(1, NO_LIMIT, rate, ZERO, instrument.leverage_max),)
+    return instrument.tiers or _lone_tier(instrument.leverage_max)
+
+
+@cache
+def _lone_tier(leverage_max: Decimal) -> tuple[RiskTier, ...]:
+    return (RiskTier(1, NO_LIMIT, ONE / (2 * leverage_max), ZERO, leverage_max),)
 
 
 def tier_of(instrument: Instrument, value: Decimal) -> RiskTier:
@@ -139,11 +142,12 @@ def symbol_order_im(
     One-way: the costlier side counts, what only closes the position is free. Hedge: both opening
     sides count.
     """
-    orders = list(account.open_of(symbol).values())
+    waiting = account.open_of(symbol)
+    if not waiting:
+        return ZERO if extra is None else _lone_order_im(world, account, extra)
+    orders = list(waiting.values())
     if extra is not None:
         orders.append(extra)
-    if not orders:
-        return ZERO
     rate = account.taker_fee_rate
     hedge = account.mode_of(symbol) is PositionMode.HEDGE
     costs = []
@@ -157,6 +161,17 @@ def symbol_order_im(
             cost += order_cost(qty, price, slot.leverage, side, rate)
         costs.append(cost)
     return costs[0] + costs[1] if hedge else max(costs)
+
+
+def _lone_order_im(world: World, account: Account, order: Order) -> Decimal:
+    """Return what an order would lock that has the symbol to itself."""
+    slot = world.slot(account, order.symbol, order.position_idx)
+    opened = order.qty - order.cum_exec_qty
+    if slot.side is order.side.other:
+        opened -= slot.size
+    if opened <= 0 or order.price is None or order.reduce_only:
+        return ZERO
+    return order_cost(opened, order.price, slot.leverage, order.side, account.taker_fee_rate)
 
 
 def refresh_orders(world: World) -> None:
@@ -245,7 +260,7 @@ def show_position(world: World, account: Account, position: Position) -> None:
     tier = tier_of(instrument, position.size * mark)
     position.risk_id, position.risk_limit_value = tier.id, tier.limit
     position.position_value = q8(position.size * mark)
-    position.position_mm = q8(maintenance(instrument, position, mark) + fee)
+    position.position_mm = q8(position.size * mark * tier.maintenance_rate - tier.deduction + fee)
     position.unrealised_pnl = q8(unrealised(position, mark))
     cost = position.size * position.entry_price + side.sign * position.open_fee
     even = cost / (position.size * (ONE - side.sign * rate))

@@ -42,16 +42,29 @@ def band_edge(instrument: Instrument, quote: Price, side: Side) -> Decimal:
     return instrument.ceil_price(lowest)
 
 
-def into_band(instrument: Instrument, quote: Price, side: Side, price: Decimal) -> Decimal:
+def edge_of(market: Market, side: Side) -> Decimal:
+    """Return `band_edge`, worked out once a price."""
+    edges = market.band_edges
+    if edges is None:
+        instrument, quote = market.instrument, market.quote
+        edges = (
+            band_edge(instrument, quote, Side.BUY),
+            band_edge(instrument, quote, Side.SELL),
+        )
+        market.band_edges = edges
+    return edges[0] if side is Side.BUY else edges[1]
+
+
+def into_band(market: Market, side: Side, price: Decimal) -> Decimal:
     """Return a limit price, moved to the edge of the band if it lies outside."""
-    edge = band_edge(instrument, quote, side)
+    edge = edge_of(market, side)
     return min(price, edge) if side is Side.BUY else max(price, edge)
 
 
 def slippage_limit(world: World, market: Market, order: Order) -> Decimal:
     """Return the limit a market order becomes: the band's edge, or nearer by its tolerance."""
     quote, instrument = market.quote, market.instrument
-    edge = band_edge(instrument, quote, order.side)
+    edge = edge_of(market, order.side)
     if order.slippage_tolerance_type not in ("TickSize", "Percent"):
         return edge
     best = world.book.best(instrument, quote.last, order.side)
@@ -98,7 +111,8 @@ def take(world: World, market: Market, account: Account, order: Order) -> None:
     for price, qty in fills:
         positions.apply_fill(world, market, account, order, qty, price, is_maker=False)
     filled = sum((qty for _, qty in fills), ZERO)
-    market.eaten[order.side] += filled
+    if fills:
+        market.ladder(world.book, order.side).eat(filled)
     if filled == leaves:
         life.end(world, market, account, order, OrderStatus.FILLED)
     elif order.time_in_force is TimeInForce.IOC:
@@ -116,7 +130,7 @@ def _offer(
     world: World, market: Market, order: Order, limit: Decimal, leaves: Decimal
 ) -> tuple[list[Fill], RejectReason | None]:
     """Return what an order gets at once, and why the engine kills it, if it does."""
-    if order.time_in_force is TimeInForce.POST_ONLY:
+    if order.time_in_force in (TimeInForce.POST_ONLY, TimeInForce.RPI):
         takes = would_take(world, market, order.side, limit)
         return [], RejectReason.POST_ONLY if takes else None
     fills = plan(world, market, order.side, leaves, limit)

@@ -199,7 +199,7 @@ def _build(market: Market, command: CreateOrder, qty: Decimal, *, reduces: bool)
     if is_market:
         price = None
     elif price is not None and not conditional:
-        price = matching.into_band(market.instrument, market.quote, command.side, price)
+        price = matching.into_band(market, command.side, price)
     attached = bool(command.take_profit or command.stop_loss)
     tolerance = command.slippage_tolerance
     return Order(

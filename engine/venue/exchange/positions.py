@@ -188,7 +188,7 @@ def _write(
     world.out.append(Executed(account.uid, execution))
     row = book_row(
         account,
-        world.new_id(),
+        world.new_row_id(account.uid, order.symbol),
         LOG_OF[exec_type],
         world.now_ms,
         symbol=order.symbol,

@@ -51,7 +51,9 @@ def transfer(world: World, account: Account, command: Transfer) -> None:
 
 def _move(world: World, account: Account, amount: Decimal) -> None:
     kind = LogType.TRANSFER_IN if amount >= 0 else LogType.TRANSFER_OUT
-    row = book_row(account, world.new_id(), kind, world.now_ms, cash_flow=q8(amount))
+    row = book_row(
+        account, world.new_row_id(account.uid, ""), kind, world.now_ms, cash_flow=q8(amount)
+    )
     world.out.append(Logged(account.uid, row))
     world.moved_wallets[account.uid] = account
 
@@ -144,12 +146,11 @@ def switch_mode(world: World, account: Account, command: SwitchMode) -> None:
         world.out.append(Accepted(account.uid))
         _switch(world, account, command.symbol, command.mode)
         return
-    known = set(account.position_mode)
-    if account.coin_mode is command.mode and all(
-        account.position_mode[symbol] is command.mode for symbol in known
-    ):
-        world.out.append(Refused(account.uid, 110025, "Position mode is not modified"))
+    if command.coin != "USDT":
+        text = "params error: symbol or coin=USDT is required"
+        world.out.append(Refused(account.uid, checks.PARAMS, text))
         return
+    # By coin the venue is content where nothing changes: bots ask for it at every start.
     world.out.append(Accepted(account.uid))
     for symbol in world.markets:
         refusal = _switch_refused(account, symbol, command.mode)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from engine.venue.exchange.book import BookModel, Level, after_eaten
+from engine.venue.exchange.book import BookModel, Ladder, Level
 from engine.venue.exchange.commands import Price
 from engine.venue.exchange.events import Event, OrderChanged
 from engine.venue.exchange.ledger import make_id
@@ -58,8 +58,10 @@ class Market:
     """One symbol: its rules, its price, who waits and who holds."""
 
     __slots__ = (
+        "_asks",
+        "_bids",
+        "band_edges",
         "buys",
-        "eaten",
         "holders",
         "instrument",
         "price",
@@ -67,6 +69,7 @@ class Market:
         "stops",
         "symbol",
         "trailing",
+        "watches",
     )
 
     def __init__(self, instrument: Instrument) -> None:
@@ -80,9 +83,35 @@ class Market:
             for source in TriggerBy
             for direction in (RISING, FALLING)
         }
+        self.watches = tuple(self.stops.values())
         self.trailing: dict[tuple[int, int], tuple[Account, Position]] = {}
         self.holders: dict[tuple[int, int], tuple[Account, Position]] = {}
-        self.eaten = {Side.BUY: ZERO, Side.SELL: ZERO}  # by takers since the last price
+        self._asks: Ladder | None = None  # what a buyer takes, since the last price
+        self._bids: Ladder | None = None
+        self.band_edges: tuple[Decimal, Decimal] | None = None  # to buy, to sell; of this price
+
+    def ladder(self, book: BookModel, taker: Side) -> Ladder:
+        """Return the side of the book that a taker eats."""
+        ladder = self._asks if taker is Side.BUY else self._bids
+        if ladder is None:
+            ladder = Ladder(book.side(self.instrument, self.quote.last, taker))
+            if taker is Side.BUY:
+                self._asks = ladder
+            else:
+                self._bids = ladder
+        return ladder
+
+    def change(self, instrument: Instrument) -> None:
+        """Take new rules; book and band are worked out anew."""
+        self.instrument = instrument
+        self._asks = self._bids = None
+        self.band_edges = None
+
+    def move(self, price: Price) -> None:
+        """Take a new price; it brings a fresh book."""
+        self.price = price
+        self._asks = self._bids = None
+        self.band_edges = None
 
     def resting(self, side: Side) -> Watch:
         """Return where a side's resting orders wait."""
@@ -160,6 +189,11 @@ class World:
         self.counter += 1
         return make_id(self.seed, self.counter)
 
+    def new_row_id(self, uid: int, symbol: str) -> str:
+        """Return the next id of a log row, in the venue's shape."""
+        self.counter += 1
+        return f"{uid}_{symbol or 'USDT'}_{self.counter}"
+
     def emit_order(self, account: Account, order: Order) -> None:
         """Say that an order is new or another."""
         order.updated_time = self.now_ms
@@ -172,10 +206,7 @@ class World:
 
     def levels(self, market: Market, taker: Side) -> Iterator[Level]:
         """Return an iterator over what a taker meets now, best first."""
-        quote = market.quote
-        return after_eaten(
-            self.book.side(market.instrument, quote.last, taker), market.eaten[taker]
-        )
+        return market.ladder(self.book, taker).walk()
 
     def slot(self, account: Account, symbol: str, position_idx: int) -> Position:
         """Return a position slot, made on its first use."""

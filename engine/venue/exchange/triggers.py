@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from engine.venue.exchange import life, margin, matching, positions
-from engine.venue.exchange.records import Account, Order, Position
+from engine.venue.exchange.records import ZERO, Account, Order, Position
 from engine.venue.exchange.state import FALLING, RISING, Market, World
 from engine.venue.words import (
     CancelType,
@@ -17,6 +17,12 @@ from engine.venue.words import (
 
 def check(world: World, market: Market) -> None:
     """Fire everything the present prices have reached, until nothing more fires."""
+    for watch in market.watches:
+        if watch.entries:
+            break
+    else:
+        if not market.trailing:
+            return
     quote = market.quote
     prices = {TriggerBy.LAST: quote.last, TriggerBy.MARK: quote.mark, TriggerBy.INDEX: quote.index}
     fired = True
@@ -83,7 +89,7 @@ def fire(world: World, market: Market, account: Account, order: Order) -> None:
     if order.order_type is OrderType.MARKET:
         order.price = matching.slippage_limit(world, market, order)
     elif order.price is not None:
-        order.price = matching.into_band(market.instrument, market.quote, order.side, order.price)
+        order.price = matching.into_band(market, order.side, order.price)
     if not _affordable(world, market, account, order):
         life.cancel(world, market, account, order, CancelType.INSUFFICIENT)
         return
@@ -107,19 +113,24 @@ def _affordable(world: World, market: Market, account: Account, order: Order) ->
 def enough_margin(world: World, market: Market, account: Account, order: Order) -> bool:
     """Tell whether the account can bear an order that is about to enter the book.
 
-    A taker is judged at the worst price it would pay now, a resting order at its limit.
+    A taker is judged at the worst price it would pay now, a resting order at its limit. What passes
+    at the worst price conceivable needs no look into the book.
     """
-    free = margin.available(world, account)
-    present = account.order_im.get(order.symbol, Decimal(0))
     limit = order.price
     if limit is None:
         return True
-    known = account.open_of(order.symbol).get(order.order_id)
-    order.price = cost_price(world, market, order, limit)
-    extra = order if known is None else None
-    needed = margin.symbol_order_im(world, account, order.symbol, extra) - present
-    order.price = limit
-    return needed <= 0 or needed <= free
+    free = margin.available(world, account)
+    present = account.order_im.get(order.symbol, ZERO)
+    extra = None if order.order_id in account.open_orders else order
+
+    def bears(price: Decimal) -> bool:
+        order.price = price
+        needed = margin.symbol_order_im(world, account, order.symbol, extra) - present
+        order.price = limit
+        return needed <= 0 or needed <= free
+
+    worst = limit if order.side is Side.BUY else max(limit, market.quote.last)
+    return bears(worst) or bears(cost_price(world, market, order, limit))
 
 
 def cost_price(world: World, market: Market, order: Order, limit: Decimal) -> Decimal:

@@ -42,10 +42,11 @@ from engine.venue.wire.client import (
     query,
 )
 from engine.venue.wire.fields import (
-    BadRequest,
     JSON_BYTES_MAX,
-    Page,
     REQUEST_BYTES_MAX,
+    BadRequest,
+    NotOurs,
+    Page,
     WireError,
     as_decimal,
     encode_json,
@@ -61,12 +62,12 @@ from engine.venue.wire.instruments import (
     read_risk_tier,
 )
 from engine.venue.wire.keys import (
+    UNIFIED_2,
     AccountInfo,
     FeeRate,
     KeyInfo,
     SetDcp,
     SetPriceLimitAction,
-    UNIFIED_2,
     encode_account_info_result,
     encode_announcement_row,
     encode_coin_balance_result,
@@ -92,8 +93,8 @@ from engine.venue.wire.keys import (
 )
 from engine.venue.wire.market_rows import (
     INSTRUMENTS_LIMIT_MAX,
-    InstrumentInfo,
     KLINE_LIMIT_MAX,
+    InstrumentInfo,
     LeverageFilter,
     LotSizeFilter,
     PriceFilter,
@@ -124,12 +125,12 @@ from engine.venue.wire.positions import (
 from engine.venue.wire.public import (
     INTERVAL_CODES,
     INTERVAL_NAMES,
+    SUBSCRIBE_CHARS_MAX,
     Kline,
     KlinePush,
     OtherPush,
     Reply,
     Request,
-    SUBSCRIBE_CHARS_MAX,
     StreamMessage,
     decode_request,
     decode_stream,
@@ -143,15 +144,15 @@ from engine.venue.wire.public import (
 )
 from engine.venue.wire.queries import (
     DAY_MS,
+    OPEN_INTEREST_INTERVALS,
+    WEEK_MS,
     ExecutionsQuery,
     HistoryQuery,
     KlineQuery,
     MarketQuery,
-    OPEN_INTEREST_INTERVALS,
     OrdersQuery,
     PositionsQuery,
     Query,
-    WEEK_MS,
     Window,
     read_closed_pnl_query,
     read_executions_query,
@@ -181,8 +182,8 @@ from engine.venue.wire.requests import (
     read_trading_stop,
 )
 from engine.venue.wire.rest import (
-    Ack,
     NO_ACK,
+    Ack,
     RestReply,
     encode_ack,
     encode_batch_result,
@@ -196,12 +197,12 @@ from engine.venue.wire.rest import (
 )
 from engine.venue.wire.streams import (
     ALL_IN_ONE,
-    Auth,
     PRIVATE_TOPICS,
+    READERS,
+    Auth,
     PrivateMessage,
     PrivatePush,
     PrivateReport,
-    READERS,
     ReqId,
     check_private_topics,
     decode_private,
@@ -235,15 +236,15 @@ from engine.venue.wire.tickers import (
     read_ticker_push,
 )
 from engine.venue.wire.topics import (
-    AdlAlert,
     BOOK_DEPTHS,
+    STREAM_INTERVALS,
+    TRADES_MAX,
+    AdlAlert,
     Insurance,
     LiquidationsPush,
     PublicMessage,
     PublicTopic,
     RowsPush,
-    STREAM_INTERVALS,
-    TRADES_MAX,
     TradesPush,
     decode_public,
     encode_adl_alert_row,
@@ -255,12 +256,12 @@ from engine.venue.wire.topics import (
     read_public_topic,
 )
 from engine.venue.wire.trade import (
-    Allowance,
     RECV_WINDOW_MS,
     REQ_ID_MAX,
     TRADE_BATCH_READERS,
     TRADE_PATHS,
     TRADE_READERS,
+    Allowance,
     TradeReply,
     TradeRequest,
     decode_trade_reply,

@@ -7,6 +7,7 @@ from typing import Any
 from engine.venue.exchange.records import LogRow, Wallet
 from engine.venue.reports import LogReport, WalletReport
 from engine.venue.wire.fields import (
+    NotOurs,
     WireError,
     amount,
     as_list,
@@ -102,8 +103,10 @@ def read_wallet(row: Any) -> WalletReport:
 
     Raises
     ------
+    NotOurs
+        It tells of other coins only.
     WireError
-        No USDT row, no balance, or an unreadable value.
+        No coins, no balance, or an unreadable value.
     """
     row = as_row(row)
     coin = _usdt(row)
@@ -129,10 +132,15 @@ def read_wallet(row: Any) -> WalletReport:
 
 
 def _usdt(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    for coin in as_list(row.get("coin")):
+    coins = as_list(row.get("coin"))
+    for coin in coins:
         if isinstance(coin, dict) and coin.get("coin") == "USDT":
             return coin
-    raise WireError("the wallet has no USDT")
+    if coins:
+        raise NotOurs("the wallet row tells of other coins only")
+    if "coin" not in row:
+        raise WireError("a wallet row has no coins")
+    return {"walletBalance": "0"}  # an account that never held any
 
 
 # ---------------------------------------------------------------------------- transaction log

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal, DecimalException
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -33,6 +34,10 @@ NO_WORD = frozenset({"", "UNKNOWN"})
 
 class WireError(DataError):
     """A message of the venue cannot be read."""
+
+
+class NotOurs(WireError):  # noqa: N818 - no error: a row for somebody else
+    """A row that reads well and tells nothing of what we hold: another product, another coin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +122,22 @@ def as_decimal(value: Any, name: str = "number") -> Decimal | None:
         text = repr(value)
     else:
         raise _unreadable(name, value)
-    if len(text) > NUMBER_CHARS_MAX or not _NUMBER.fullmatch(text):
+    # the length first: what is cached is kept
+    number = _number(text) if len(text) <= NUMBER_CHARS_MAX else None
+    if number is None:
         raise _unreadable(name, value)
+    return number
+
+
+@lru_cache(maxsize=4096)  # the same few prices and quantities come again and again
+def _number(text: str) -> Decimal | None:
+    if not _NUMBER.fullmatch(text):
+        return None
     number = Decimal(text)
     if "e" in text or "E" in text:
         # plain spelling first: an exponent must not come back as one
         if abs(number.as_tuple().exponent) > EXPONENT_MAX:  # type: ignore[arg-type] - finite
-            raise _unreadable(name, value)
+            return None
         number = Decimal(format(number, "f"))
     return number
 

@@ -246,11 +246,11 @@ def read_key_info(result: Any) -> KeyInfo:
     """
     row = as_row(result)
     rights = as_row(row.get("permissions"))
-    ips = tuple(str(ip) for ip in as_list(row.get("ips")))
+    ips = _texts(row.get("ips"))
     return KeyInfo(
         api_key=text(row, "apiKey"),
         read_only=flag(row, "readOnly"),
-        permissions={key: tuple(str(x) for x in as_list(value)) for key, value in rights.items()},
+        permissions={key: _texts(value) for key, value in rights.items()},
         ips=() if ips == ("*",) else ips,
         deadline_day=integer(row, "deadlineDay"),
         expired_at=text(row, "expiredAt"),
@@ -259,6 +259,10 @@ def read_key_info(result: Any) -> KeyInfo:
         is_master=flag(row, "isMaster"),
         vip_level=text(row, "vipLevel"),
     )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(x for x in as_list(value) if isinstance(x, str))
 
 
 # ---------------------------------------------------------------------------- small calls

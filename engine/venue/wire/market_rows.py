@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.venue.wire.fields import WireError
+from engine.venue.wire.fields import WireError, as_list
 from engine.venue.wire.public import Kline, number
 
 KLINE_LIMIT_MAX = 1000
@@ -105,13 +105,13 @@ def klines_from_rows(rows: Iterable[Sequence[Any]], ts: int, length_ms: int) -> 
     The reply has no flag for the open candle: what ends after the venue's own time is open.
     """
     out: list[Kline] = []
-    for row in rows:
+    for row in as_list(rows):
         try:
             start = int(row[0])
             o, h, lo, c, v = (float(x) for x in row[1:6])
             turnover = float(row[6]) if len(row) > 6 and row[6] != "" else float("nan")  # noqa: PLR2004
-        except (ValueError, IndexError, TypeError) as error:
-            raise WireError("a candle row cannot be read", why=f"{row!r}: {error}") from error
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
+            raise WireError("a candle row cannot be read", why=str(error)[:200]) from error
         if start + length_ms <= ts:
             out.append(Kline(start, o, h, lo, c, v, turnover, True))  # noqa: FBT003 - confirm
     out.reverse()
@@ -133,10 +133,10 @@ def tickers_from_rows(rows: Iterable[Any]) -> tuple[list[TickerInfo], int]:
 def _rows_as(rows: Iterable[Any], kind: type[Any]) -> tuple[list[Any], int]:
     good: list[Any] = []
     bad = 0
-    for row in rows:
+    for row in as_list(rows):
         try:
             good.append(msgspec.convert(row, kind, strict=False))
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, RecursionError, TypeError, ValueError):
             bad += 1
     return good, bad
 

@@ -40,7 +40,7 @@ def encode_order_push(order: Order) -> dict[str, Any]:
     row["category"] = "linear"
     row["stopOrderType"] = order.stop_order_type.value
     row["closedPnl"] = plain(order.closed_pnl)
-    row["feeCurrency"] = ""
+    row["feeCurrency"] = "USDT"
     return row
 
 
@@ -160,7 +160,7 @@ def encode_execution_row(execution: Execution) -> dict[str, Any]:
     row = _execution(execution)
     row["extraFees"] = ""
     row["execFeeV2"] = ""
-    row["feeCurrency"] = ""
+    row["feeCurrency"] = "USDT"
     return row
 
 

@@ -8,6 +8,7 @@ from engine.venue.reports import ExecutionReport, OrderReport, PositionReport, W
 from engine.venue.wire.account import read_wallet
 from engine.venue.wire.fields import (
     BadRequest,
+    NotOurs,
     WireError,
     as_list,
     as_row,
@@ -177,16 +178,21 @@ def decode_private(raw: bytes | str) -> PrivateMessage:
     items: list[PrivateReport] = []
     bad = other = 0
     for row in as_list(body.get("data")):
-        if isinstance(row, dict) and row.get("category", "linear") not in ("linear", "", None):
-            other += 1
-            continue
         try:
-            items.append(reader(row))
+            items.append(_ours(row, reader))
+        except NotOurs:
+            other += 1
         except WireError:
             bad += 1
     return PrivatePush(
         kind, tuple(items), bad, other, _lenient_time(body), _lenient_text(body, "id")
     )
+
+
+def _ours(row: Any, reader: Callable[[Any], PrivateReport]) -> PrivateReport:
+    if isinstance(row, dict) and row.get("category") not in ("linear", "", None):
+        raise NotOurs("a row of another product")
+    return reader(row)
 
 
 def _kind(topic: str) -> str:

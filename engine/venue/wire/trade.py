@@ -181,6 +181,7 @@ class TradeReply:
     req_id: str = ""
     ack: Ack = NO_ACK
     acks: tuple[Ack, ...] = ()  # of a batch
+    limit: int | None = None  # requests a second on this endpoint
     limit_left: int | None = None
     limit_reset_ms: int | None = None
     venue_ms: int = 0
@@ -216,6 +217,7 @@ def decode_trade_reply(raw: bytes | str) -> TradeReply:
         req_id=text(body, "reqId"),
         ack=read_ack(data) if isinstance(data, dict) and not batch else NO_ACK,
         acks=tuple(read_batch_ack(data, ext)) if batch else (),
+        limit=_maybe(header, "X-Bapi-Limit"),
         limit_left=_maybe(header, "X-Bapi-Limit-Status"),
         limit_reset_ms=_maybe(header, "X-Bapi-Limit-Reset-Timestamp"),
         venue_ms=_maybe(header, "Timenow") or 0,

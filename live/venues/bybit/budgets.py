@@ -21,7 +21,7 @@ PUBLIC = ""  # the user of requests that nobody signs
 PATIENCE_S = {
     Priority.PROTECT: 10.0,
     Priority.RECONCILE: 60.0,
-    Priority.ENTRY: 5.0,
+    Priority.ENTRY: 15.0,  # one signal of 1,000 users by HTTP takes three windows of the address
     Priority.POLL: 60.0,
 }
 
@@ -93,21 +93,21 @@ class RequestBudget:
         try:
             await asyncio.wait([answer, late], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            self.scheduler.cancel(ticket)
+            self.scheduler.cancel(ticket, self._clock.monotonic_s())
             self._pump_soon()
             raise
         finally:
             late.cancel()
             self._waiting.pop(ticket, None)
         if not answer.done():
-            self.scheduler.cancel(ticket)
+            self.scheduler.cancel(ticket, self._clock.monotonic_s())
             return NoTurn(f"no turn within {patience_s:g} s", 1.0)
         verdict = answer.result()
         return ticket if verdict is None else verdict
 
     def done(self, turn: Turn) -> None:
         """Give a turn's place in flight back."""
-        self.scheduler.release(turn)
+        self.scheduler.release(turn, self._clock.monotonic_s())
         if self.scheduler.waiting:
             self._pump_soon()
 
@@ -164,7 +164,7 @@ class RequestBudget:
         for ticket in self.scheduler.grant(now_s):
             answer = self._waiting.get(ticket)
             if answer is None or answer.done():
-                self.scheduler.release(ticket)  # its owner left in this very moment
+                self.scheduler.release(ticket, now_s)  # its owner left in this very moment
                 self._pump_soon()
             else:
                 answer.set_result(None)
@@ -182,16 +182,3 @@ class RequestBudget:
         await self._clock.sleep(max(delay_s, 0.001))
         self._timer = None
         self._pump_soon()
-
-
-class PublicShare:
-    """The shared budget as the public readers ask of theirs: one request, the last in line."""
-
-    def __init__(self, budget: RequestBudget) -> None:
-        self._budget = budget
-
-    async def take(self) -> None:
-        """Wait for room and use it."""
-        turn = await self._budget.turn(PUBLIC, "public", Priority.POLL)
-        if isinstance(turn, Ticket):
-            self._budget.done(turn)

@@ -51,7 +51,7 @@ class Held:
     """Certainly not taken: it did not leave, or the door was shut before anyone looked."""
 
     reason: str
-    code: int = 0  # the HTTP status where there was one
+    code: int = 0  # the HTTP status where there is one; 403 as long as the address is locked out
     retry_after_s: float | None = None
     banned: bool = False
 
@@ -134,7 +134,8 @@ class Gate:
             tries += 1
             turn = await self.budget.turn(user, path, priority, by_http=by_http)
             if isinstance(turn, NoTurn):
-                return Held(turn.reason, retry_after_s=turn.retry_after_s, banned=turn.banned)
+                code = _HTTP_BANNED if turn.banned else 0
+                return Held(turn.reason, code, turn.retry_after_s, banned=turn.banned)
             try:
                 answer = await send()
             finally:

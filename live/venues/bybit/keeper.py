@@ -53,6 +53,7 @@ class Link:
     number: int
     socket: FrameSocket
     heard_s: float
+    heard: int = 0  # frames
     ready: bool = False
     ping_sent_s: float = 0.0
     blocked: bool = False  # the reader waits for room: what looks silent is only unread
@@ -124,6 +125,7 @@ class Keeper:
         self.frames = 0
         self.too_long = 0
         self.fatal = ""  # why nothing is tried any more
+        self.crashes: list[str] = []  # errors of our own; the connection is made anew after each
         self._url = url
         self._duty = duty
         self._connect = connect
@@ -177,9 +179,13 @@ class Keeper:
         """Send a frame and return its answer, which the duty hands over by `key`."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         link.answers[key] = answer
-        try:
+
+        async def exchange() -> Any:
             await link.socket.send(frame)
-            return await within(self._clock, answer, self.options.answer_s)
+            return await answer
+
+        try:
+            return await within(self._clock, exchange(), self.options.answer_s)
         except Late:
             raise Dead(f"no answer within {self.options.answer_s:g} s") from None
         finally:
@@ -210,7 +216,9 @@ class Keeper:
             if isinstance(error, Dead | SocketClosed):
                 return str(error) or type(error).__name__
             if error is not None:
-                raise error
+                # A bug must not leave a user without a stream: it is told as what it does, an end.
+                self.crashes.append(f"{type(error).__name__}: {error}"[:500])
+                return self.crashes[-1]
         return "closed"
 
     async def _open(self, link: Link) -> None:
@@ -222,6 +230,7 @@ class Keeper:
         while True:
             raw = await link.socket.recv()
             link.heard_s = self._clock.monotonic_s()
+            link.heard += 1
             self.frames += 1
             link.blocked = True
             if len(raw) > FRAME_BYTES_MAX:
@@ -238,9 +247,10 @@ class Keeper:
         options = self.options
         link.ping_sent_s = self._clock.monotonic_s()
         unanswered_s: float | None = None  # when the oldest ping without an echo was sent
+        heard = 0  # frames until then: an echo may come in the same millisecond
         while True:
             now_s = self._clock.monotonic_s()
-            if unanswered_s is not None and (link.heard_s > unanswered_s or link.blocked):
+            if unanswered_s is not None and (link.heard > heard or link.blocked):
                 unanswered_s = None
             if unanswered_s is not None and now_s - unanswered_s >= options.pong_s:
                 raise Dead(f"silent for {now_s - link.heard_s:.0f} s, pings unanswered")
@@ -250,7 +260,8 @@ class Keeper:
             ping_s = min(link.ping_sent_s + options.ping_s, link.heard_s + options.quiet_s)
             if now_s >= ping_s and unanswered_s is None:
                 self._pings += 1
-                await link.socket.send(self._duty.ping(self._pings))
+                heard = link.heard
+                await self._send(link, self._duty.ping(self._pings))
                 link.ping_sent_s = unanswered_s = now_s
             moments = [link.ping_sent_s + options.ping_s, link.heard_s + options.quiet_s]
             if unanswered_s is not None:
@@ -258,6 +269,13 @@ class Keeper:
             if due_s is not None:
                 moments.append(due_s)
             await self._rest(max(min(moments) - now_s, 0.01))
+
+    async def _send(self, link: Link, frame: bytes) -> None:
+        # A peer that no longer reads would hold a send for ever, and the watchdog with it.
+        try:
+            await within(self._clock, link.socket.send(frame), self.options.pong_s)
+        except Late:
+            raise Dead("a ping cannot be sent") from None
 
     async def _rest(self, delay_s: float) -> None:
         self._nudged.clear()

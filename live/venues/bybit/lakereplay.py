@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data.catalog import Lake
+from data.readable import Skip, nothing_readable
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError
 from live.venues.bybit.replay import Replay
@@ -38,7 +39,8 @@ def read_replay(
     Raises
     ------
     UsageError, DataError
-        No such lake, venue, interval or symbol; several venues and none named; nothing to replay.
+        No such lake, venue, interval or symbol; several venues and none named; nothing to replay,
+        or not one series that can be read (one that cannot is left out: `Replay.skips`).
     """
     lake = lake if isinstance(lake, Lake) else Lake(lake)
     step_ms = interval_ms(interval)
@@ -46,8 +48,15 @@ def read_replay(
     names = sorted(symbols) if symbols else lake.symbols(venue, interval)
     bars: dict[str, Bars] = {}
     funding: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    skips: list[Skip] = []
     for symbol in names:
-        series = lake.read(venue, interval, symbol, start_ms, end_ms)
+        lake.files(venue, interval, symbol)  # no such symbol is an error, a broken file is not
+        try:
+            series = lake.read(venue, interval, symbol, start_ms, end_ms)
+            paid = lake.funding(venue, symbol)
+        except DataError as error:
+            skips.append(Skip.of(symbol, error))
+            continue
         # Off the grid there is no candle a venue could send.
         on_grid = series.ts % step_ms == 0
         if not on_grid.all():
@@ -56,15 +65,16 @@ def read_replay(
             series = Bars.from_arrays(series.ts[on_grid], *kept)
         if len(series):
             bars[symbol] = series
-        paid = lake.funding(venue, symbol)
         if paid is not None:
             funding[symbol] = (paid["ts"].to_numpy(), paid["funding_rate"].to_numpy())
+    if not bars and skips:
+        raise nothing_readable(f"at {venue} {interval}", skips)
     if not bars:
         raise DataError(
             f"{lake.path}: venue {venue}, interval {interval} holds no bars to replay",
             hint="zion data list",
         )
-    return Replay(step_ms, bars, funding)
+    return Replay(step_ms, bars, funding, skips)
 
 
 def shifted(replay: Replay, begin_ms: int, now_ms: int) -> tuple[Replay, int]:
@@ -90,4 +100,4 @@ def shifted(replay: Replay, begin_ms: int, now_ms: int) -> tuple[Replay, int]:
         for symbol, b in replay.bars.items()
     }
     funding = {s: (ts + delta, rates) for s, (ts, rates) in replay.funding.items()}
-    return Replay(step, bars, funding), now_ms
+    return Replay(step, bars, funding, replay.skips), now_ms

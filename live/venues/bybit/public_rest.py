@@ -16,7 +16,9 @@ from engine.venue import wire
 from engine.venue.wire import InstrumentInfo, Kline, TickerInfo
 from live.clock import Clock
 from live.venues.bybit.budget import WindowBudget
+from live.venues.bybit.budgets import PUBLIC, NoTurn, RequestBudget
 from live.venues.port import Banned, Failed, Ok, Outcome, Throttled
+from live.venues.trading import Priority
 
 BAN_S = 600.0  # the venue wants at least 10 min of silence after HTTP 403
 REQUESTS_PER_5_S = 400  # of the 600 the venue allows an address
@@ -38,6 +40,10 @@ class BybitPublicRest:
         Threads, and so requests in flight.
     timeout_s : float
         For connecting and for reading.
+    budget : WindowBudget, optional
+        Of this reader alone.
+    shared : RequestBudget, optional
+        Of the whole process, instead: users trade from the same address, and a lock-out hits all.
     """
 
     def __init__(
@@ -48,11 +54,13 @@ class BybitPublicRest:
         workers: int = 8,
         timeout_s: float = 10.0,
         budget: WindowBudget | None = None,
+        shared: RequestBudget | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._workers = workers
         self._timeout_s = timeout_s
+        self._shared = shared
         self._budget = budget or WindowBudget(clock, REQUESTS_PER_5_S, 5.0)
         self._banned_until_s = 0.0
         self._pool: ThreadPoolExecutor | None = None
@@ -146,7 +154,26 @@ class BybitPublicRest:
         left_s = self._banned_until_s - self._clock.monotonic_s()
         if left_s > 0.0:
             return Banned(left_s)
+        if self._shared is not None:
+            return await self._call_shared(self._shared, method, query)
         await self._budget.take()
+        return await self._run(method, query)
+
+    async def _call_shared(
+        self, shared: RequestBudget, method: str, query: Mapping[str, Any]
+    ) -> Outcome[dict[str, Any]]:
+        turn = await shared.turn(PUBLIC, "public", Priority.POLL)
+        if isinstance(turn, NoTurn):
+            return Banned(turn.retry_after_s) if turn.banned else Throttled(turn.retry_after_s)
+        try:
+            outcome = await self._run(method, query)
+        finally:
+            shared.done(turn)
+        if isinstance(outcome, Banned):
+            shared.ban(outcome.retry_after_s)
+        return outcome
+
+    async def _run(self, method: str, query: Mapping[str, Any]) -> Outcome[dict[str, Any]]:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="bybit-rest")
         self.calls += 1

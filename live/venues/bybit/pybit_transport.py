@@ -64,7 +64,7 @@ class PybitTransport:
         read_timeout_s: float = 10.0,
         answer_timeout_s: float = 20.0,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
         self._clock = clock
         self._workers = workers
         self._timeout = (connect_timeout_s, read_timeout_s)
@@ -88,8 +88,16 @@ class PybitTransport:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="bybit")
         self.sent += 1
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._run, _Job(method, path, text, auth))
+        job = _Job(method, path, text, auth)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, self._run, job)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is None or caller.cancelling():
+                raise
+            # The pool dropped it while it waited for a thread: the transport is closing.
+            return NoReply("the transport is closed", maybe_sent=job.left)
 
     async def close(self) -> None:
         """End the threads and their connections."""
@@ -117,7 +125,7 @@ class PybitTransport:
     def _session(self) -> Any:
         session = getattr(self._local, "session", None)
         if session is None:
-            session = _make_session(self._base_url, self._timeout, self)
+            session = _make_session(self.base_url, self._timeout, self)
             self._local.session = session
             self._sessions.append(session)
         return session

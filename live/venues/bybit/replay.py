@@ -1,10 +1,11 @@
 """A market's history as a venue tells it at a moment: what is closed, what is open. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from data.readable import Skip
 from engine.bars import Bars
 from engine.errors import DataError
 
@@ -30,6 +31,8 @@ class Replay:
     bars : mapping of symbol to Bars
         Ascending; holes are played as holes.
     funding : mapping of symbol to (int64[m] ts, float64[m] rate), optional
+    skips : sequence of Skip, optional
+        What was left out, for whoever tells of it.
     """
 
     def __init__(
@@ -37,7 +40,9 @@ class Replay:
         interval_ms: int,
         bars: Mapping[str, Bars],
         funding: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+        skips: Sequence[Skip] = (),
     ) -> None:
+        self.skips = tuple(skips)
         self.interval_ms = interval_ms
         self.bars = {s: bars[s] for s in sorted(bars) if len(bars[s])}
         self.funding = dict(funding or {})

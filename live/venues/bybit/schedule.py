@@ -6,6 +6,7 @@ all its users with it), and requests of a user to an endpoint in 1 s. Requests w
 
 import heapq
 import itertools
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ IP_WINDOW_S = 5.0
 USER_WINDOW_S = 1.0
 USER_SHARE = 0.8  # of what the venue allows a user and endpoint in a second
 IN_FLIGHT_MAX = 32
+FRAMES_PER_S = 2400  # of the 3,000 order frames a second that the venue allows an address
 # How much of the address's window (and of the slots in flight) a priority may fill: whatever the
 # others do, stops and closes find room at once.
 SHARE = {
@@ -42,28 +44,41 @@ DEFAULT_PER_S = _ORDER
 
 
 class Window:
-    """At most `limit` grants in any `length_s` seconds."""
+    """At most `limit` requests in any `length_s` seconds, by the venue's count.
 
-    __slots__ = ("blocked_until_s", "length_s", "limit", "taken")
+    The venue counts a request when it arrives, at some moment between its grant and its answer: it
+    takes room from the one until `length_s` after the other, whatever the latency.
+    """
+
+    __slots__ = ("blocked_until_s", "flying", "length_s", "limit", "taken")
 
     def __init__(self, limit: int, length_s: float) -> None:
         self.limit = limit
         self.length_s = length_s
-        self.taken: deque[float] = deque()
+        self.flying = 0  # granted, not answered yet
+        self.taken: deque[float] = deque()  # when answered
         self.blocked_until_s = 0.0
 
     def free_at_s(self, now_s: float, limit: int | None = None) -> float:
-        """Return the moment from which one more fits; `now_s` if it fits already."""
+        """Return the moment from which one more fits; inf: not before something is answered."""
         while self.taken and self.taken[0] + self.length_s <= now_s:
             self.taken.popleft()
         room = self.limit if limit is None else limit
+        surplus = self.flying + len(self.taken) - room  # so many must go, and one more
         free_s = now_s
-        if len(self.taken) >= room:
-            free_s = self.taken[len(self.taken) - room] + self.length_s
+        if surplus >= len(self.taken):
+            free_s = math.inf
+        elif surplus >= 0:
+            free_s = self.taken[surplus] + self.length_s
         return max(free_s, self.blocked_until_s)
 
-    def take(self, now_s: float) -> None:
-        """Count one grant."""
+    def take(self) -> None:
+        """Count a grant."""
+        self.flying += 1
+
+    def answered(self, now_s: float) -> None:
+        """Count the answer of a grant."""
+        self.flying -= 1
         self.taken.append(now_s)
 
 
@@ -111,6 +126,7 @@ class Scheduler:
         in_flight_max: int = IN_FLIGHT_MAX,
     ) -> None:
         self.ip = Window(ip_requests, ip_window_s)
+        self.frames = Window(FRAMES_PER_S, 1.0)
         self.in_flight = 0
         self.waiting = 0
         self._in_flight_max = in_flight_max
@@ -160,19 +176,32 @@ class Scheduler:
         lane.queues.setdefault(ticket.endpoint, deque()).append(ticket)
         self.waiting += 1
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Ticket, now_s: float) -> None:
         """Forget a ticket; its slot is given back if it had been granted."""
         if ticket.granted_s is not None:
-            self.release(ticket)
+            self.release(ticket, now_s)
         elif not ticket.gone:
             ticket.gone = True
             self.waiting -= 1
 
-    def release(self, ticket: Ticket) -> None:
-        """Say that a granted request is over; what it took of the windows stays taken."""
-        if ticket.granted_s is not None and not ticket.gone:
-            ticket.gone = True
-            self.in_flight -= ticket.by_http
+    def release(self, ticket: Ticket, now_s: float) -> None:
+        """Say that a granted request is over; its room in the windows opens a window later."""
+        if ticket.granted_s is None or ticket.gone:
+            return
+        ticket.gone = True
+        self.window(ticket.user, ticket.endpoint).answered(now_s)
+        if not ticket.by_http:
+            self.frames.answered(now_s)
+        else:
+            self.in_flight -= 1
+            self.ip.answered(now_s)
+        # Who slept until something of this user's is answered may know its moment now.
+        for priority in Priority:
+            for by_http in (False, True):
+                lane = self._lanes.get((priority, by_http, ticket.user))
+                if lane is not None and lane.waking:
+                    lane.waking = 0
+                    self._turns[lane.key[:2]].append(lane)
 
     def drain(self) -> list[Ticket]:
         """Remove and return every ticket that waits for HTTP (the address is banned)."""
@@ -199,7 +228,7 @@ class Scheduler:
         granted: list[Ticket] = []
         for (priority, by_http), turns in self._turns.items():
             # Each round either grants a ticket or takes a lane out of the turns: the loop ends.
-            while turns and (not by_http or self._http_free(priority, now_s)):
+            while turns and self._address_free(priority, now_s, by_http=by_http):
                 lane = turns.popleft()
                 ticket = self._first(lane, now_s)
                 if ticket is not None:
@@ -218,10 +247,11 @@ class Scheduler:
             heapq.heappop(self._asleep)  # woken since by a ticket for another endpoint
         soonest = self._asleep[0][0] if self._asleep else None
         for (priority, by_http), turns in self._turns.items():
-            if turns and by_http and not self._slots_full(priority):
-                moment = self.ip.free_at_s(now_s, self._ip_room(priority))
+            if turns and not (by_http and self._slots_full(priority)):
+                room = self._ip_room(priority) if by_http else None
+                moment = (self.ip if by_http else self.frames).free_at_s(now_s, room)
                 soonest = moment if soonest is None else min(soonest, moment)
-        return soonest
+        return soonest if soonest != math.inf else None
 
     # ------------------------------------------------------------------ inside
 
@@ -231,7 +261,9 @@ class Scheduler:
     def _slots_full(self, priority: Priority) -> bool:
         return self.in_flight >= max(1, int(self._in_flight_max * SHARE[priority]))
 
-    def _http_free(self, priority: Priority, now_s: float) -> bool:
+    def _address_free(self, priority: Priority, now_s: float, *, by_http: bool) -> bool:
+        if not by_http:
+            return self.frames.free_at_s(now_s) <= now_s
         if self._slots_full(priority):
             return False
         return self.ip.free_at_s(now_s, self._ip_room(priority)) <= now_s
@@ -255,16 +287,19 @@ class Scheduler:
         lane.queues[ticket.endpoint].popleft()
         ticket.granted_s = now_s
         self.waiting -= 1
-        self.window(ticket.user, ticket.endpoint).take(now_s)
-        if ticket.by_http:
-            self.ip.take(now_s)
+        self.window(ticket.user, ticket.endpoint).take()
+        if not ticket.by_http:
+            self.frames.take()
+        else:
+            self.ip.take()
             self.in_flight += 1
 
     def _rest(self, lane: _Lane, now_s: float) -> None:
         """Let a lane sleep until one of its endpoints has room."""
         free_s = min(self.window(lane.key[2], e).free_at_s(now_s) for e in lane.queues)
         lane.waking = next(self._numbers)
-        heapq.heappush(self._asleep, (free_s, lane.waking, lane))
+        if free_s < math.inf:  # else an answer wakes it
+            heapq.heappush(self._asleep, (free_s, lane.waking, lane))
 
 
 def _share_of(allowed: int) -> int:

@@ -57,11 +57,11 @@ def whole(params: Params, name: str, default: int) -> int:
 
 
 def page_size(params: Params, default: int, most: int) -> int:
-    """Return the wanted length of a page."""
+    """Return the wanted length of a page; more than the venue gives is cut to it."""
     limit = whole(params, "limit", default)
-    if not 1 <= limit <= most:
+    if limit < 1:
         raise Refused(10001, f"params error: limit invalid, 1 to {most}")
-    return limit
+    return min(limit, most)
 
 
 def span(params: Params, now_ms: int, *, days: int = 7, default_days: int = 7) -> tuple[int, int]:

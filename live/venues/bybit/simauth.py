@@ -15,6 +15,7 @@ RECV_WINDOW_MS = 5000
 AHEAD_MS = 1000  # a clock this far ahead fails whatever the window
 _TOLD_MS = 300_000  # a client may sign by what it was told this long ago
 _TOLD_STEP_MS = 10_000
+_EXPIRES_AHEAD_MS = 3_600_000  # by a told clock: further ahead, it was another clock's
 _HEADERS = ("x-bapi-api-key", "x-bapi-timestamp", "x-bapi-sign")
 _HTTP_UNAUTHORISED = 401
 
@@ -116,6 +117,17 @@ class KeyRing:
         told = min(max(wish_ms, low), high)
         return told if abs(told - wish_ms) < abs(wall_ms - wish_ms) else wall_ms
 
+    def before(self, expires_ms: int, wall_ms: int) -> int | None:
+        """Return the time on a clock that an expiry is still ahead of; None when it is past."""
+        if expires_ms > wall_ms:
+            return wall_ms
+        if not self._told:
+            return None
+        low = wall_ms + min(t[1] for t in self._told)
+        high = wall_ms + max(t[2] for t in self._told)
+        told = min(high, expires_ms - 1)
+        return told if low <= told and expires_ms - told <= _EXPIRES_AHEAD_MS else None
+
     # ------------------------------------------------------------------ checks
 
     def check_rest(
@@ -164,7 +176,8 @@ class KeyRing:
             return refusal
         origin = f"{stamp}{key.key}{window}{payload}"
         if not _matches(key, origin, headers["x-bapi-sign"]):
-            return Denied(10004, f"error sign! origin_string[{origin[:2000]}]")
+            shown = origin[:2000].encode("utf-8", "replace").decode()  # a body may be no UTF-8
+            return Denied(10004, f"error sign! origin_string[{shown}]")
         if (write and key.read_only) or not key.may(permission):
             return Denied(10005, "Permission denied, please check your API key permissions.")
         return Caller(key, now)
@@ -179,8 +192,8 @@ class KeyRing:
         key = self._keys.get(text)
         if key is None:
             return Denied(10003, "API key is invalid.")
-        now = self.clock(int(expires), wall_ms)
-        if int(expires) <= now:
+        now = self.before(int(expires), wall_ms)
+        if now is None:
             return Denied(10004, "Request has expired.")
         refusal = self._usable(key, now, ip)
         if refusal is not None:

@@ -76,11 +76,7 @@ class _Rule:
         self.passed += 1
         if self.passed < self.fault.nth:
             return False
-        sure = self.fault.probability >= 1.0
-        if not sure and float(self.rng.random()) >= self.fault.probability:
-            return False
-        self.left -= 1
-        return True
+        return self.fault.probability >= 1.0 or float(self.rng.random()) < self.fault.probability
 
 
 class FaultPlan:
@@ -143,6 +139,7 @@ class FaultPlan:
         params : mapping, optional
             Of the request; a `stop_rejected` strikes only one that carries a stop.
         """
+        struck: _Rule | None = None
         for rule in self._rules:
             fault = rule.fault
             if (
@@ -155,12 +152,16 @@ class FaultPlan:
                 or (fault.kind == "stop_rejected" and not _has_stop(params))
             ):
                 continue
-            if rule.strikes():
-                if rule.left <= 0:
-                    self._rules.remove(rule)
-                self.fired[fault.kind] += 1
-                return fault
-        return None
+            # Everyone counts the occasion; the first to strike has it, the others may the next.
+            if rule.strikes() and struck is None:
+                struck = rule
+        if struck is None:
+            return None
+        struck.left -= 1
+        if struck.left <= 0:
+            self._rules.remove(struck)
+        self.fired[struck.fault.kind] += 1
+        return struck.fault
 
 
 def _names(pattern: str, endpoint: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -217,10 +217,13 @@ class Pages:
 async def _body(request: Request) -> bytes | None:
     """Return a body; None where it is longer than the venue takes."""
     out = bytearray()
-    async for chunk in request.stream():
-        out += chunk
-        if len(out) > BODY_BYTES_MAX:
-            return None
+    try:
+        async for chunk in request.stream():
+            out += chunk
+            if len(out) > BODY_BYTES_MAX:
+                return None
+    except ClientDisconnect:  # gone in the middle of it: what is answered reaches nobody
+        return None
     return bytes(out)
 
 

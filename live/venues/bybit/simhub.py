@@ -17,7 +17,7 @@ from live.venues.bybit.simvenue import SimVenue
 TRANSPORT = "zion.transport"  # scope extension: the TCP transport, for faults that need it
 _OK_STATES = ("close", "abort")
 _UNREAD_BYTES_MAX = 4 << 20  # a reader this far behind is cut off, unless the market waits for it
-_UNREAD_S_MAX = 60.0
+_UNREAD_S_MAX = 300.0
 
 
 class Connection:
@@ -56,7 +56,9 @@ class Connection:
                     await self.socket.send(frame)
             else:
                 await self.socket.send(frame)
-        except (RuntimeError, WebSocketDisconnect, OSError):  # a time-out is an OSError
+        except TimeoutError:
+            self.abort()
+        except (RuntimeError, WebSocketDisconnect, OSError):
             self.gone = True
 
     def abort(self) -> None:

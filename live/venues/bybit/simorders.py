@@ -253,10 +253,10 @@ def positions(desk: Desk, uid: int, params: Params, _lag_ms: int) -> Any:
     limit = page_size(params, 20, 200)
     symbol, settle = text(params, "symbol"), text(params, "settleCoin")
     base = text(params, "baseCoin")
-    if not (symbol or settle or base):
-        raise Refused(10001, "params error: symbol or settleCoin is required")
     if asked != "linear" or settle not in ("", "USDT"):
         return {"category": asked, "list": [], "nextPageCursor": ""}
+    if not (symbol or settle or base):
+        raise Refused(10001, "params error: symbol or settleCoin is required")
     if symbol and symbol not in desk.listings:
         raise Refused(10001, "params error: symbol invalid")
     if symbol:

@@ -254,7 +254,8 @@ class SimServer:
 
     async def start(self, port: int = 0) -> dict[str, str]:
         """Listen on loopback and begin to play; returns the two addresses."""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # With its protocol named, asyncio sends small replies at once (TCP_NODELAY).
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind(("127.0.0.1", port))

@@ -48,7 +48,8 @@ class Tape:
         self._listings = listings
         self._step = step
         self._active = active
-        self._set: dict[str, tuple[float, int]] = {}  # symbol -> price and time it was set
+        self._set: dict[str, float] = {}  # symbol -> the price the machine knows
+        self._bars: dict[str, tuple[int, tuple[tuple[float, Decimal, Prints | None], ...]]] = {}
 
     # ------------------------------------------------------------------ time
 
@@ -80,19 +81,32 @@ class Tape:
                 self._knot(symbol, start, turn)
 
     def _knot(self, symbol: str, start: int, turn: int) -> None:
+        known = self._bars.get(symbol)
+        if known is None or known[0] != start:
+            known = self._bars[symbol] = (start, self._path(symbol, start))
+        if not known[1]:
+            return
+        value, price, prints = known[1][turn]
+        self._price(symbol, price)
+        self._set[symbol] = value
+        if prints is not None:
+            self._step(prints, self.now_ms)
+
+    def _path(self, symbol: str, start: int) -> tuple[tuple[float, Decimal, Prints | None], ...]:
+        """Return a bar's knots: price, the same on the grid, and what trades there."""
         index = self.replay.index(symbol, start)
         if index is None:
-            return
-        knot = knots(self.replay.values(symbol, index))[turn]
+            return ()
         listing = self._listings[symbol]
-        price = listing.price(knot.price)
-        self._price(symbol, price)
-        self._set[symbol] = (knot.price, self.now_ms)
-        qty = listing.qty(knot.volume)
-        if qty > 0:
+        values = self.replay.values(symbol, index)
+        qty = listing.qty(values[4] / len(_SHARES))
+        out = []
+        for knot in knots(values):
+            price = listing.price(knot.price)
             side = Side.BUY if knot.buyer else Side.SELL
             prints = Prints(symbol=symbol, price=price, qty=qty, taker_side=side)
-            self._step(prints, self.now_ms)
+            out.append((knot.price, price, prints if qty > 0 else None))
+        return tuple(out)
 
     def _fund(self, after: int, to_ms: int) -> None:
         """Settle every funding instant in (after, to]."""
@@ -113,9 +127,8 @@ class Tape:
         """Make sure the machine knows a symbol's price of now, and return it."""
         value = self.replay.last_price(symbol, self.now_ms)
         price = self._listings[symbol].price(value)
-        known = self._set.get(symbol)
-        if known is None or known[0] != value:
-            self._set[symbol] = (value, self.now_ms)
+        if self._set.get(symbol) != value:
+            self._set[symbol] = value
             self._price(symbol, price)
         return price
 

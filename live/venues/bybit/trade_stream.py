@@ -157,9 +157,7 @@ class TradeStream:
         link.answers[req_id] = answer
         sent_ms = self._gate.venue_clock.at_ms(sent_s)
         try:
-            await link.socket.send(frame)
-            self.counters.sent += 1
-            reply = await within(self._clock, answer, self._ack_s)
+            reply = await within(self._clock, self._exchange(link, frame, answer), self._ack_s)
         except NothingSent:
             self.counters.unsent += 1
             return Held(NOT_SENT)
@@ -174,6 +172,13 @@ class TradeStream:
         self.counters.acknowledged += 1
         return self._read(reply, sent_s, sent_ms, op, user)
 
+    async def _exchange(
+        self, link: Link, frame: bytes, answer: asyncio.Future[wire.TradeReply]
+    ) -> wire.TradeReply:
+        await link.socket.send(frame)
+        self.counters.sent += 1
+        return await answer
+
     def _read(
         self, reply: wire.TradeReply, sent_s: float, sent_ms: int, op: str, user: str
     ) -> Answer:
@@ -181,7 +186,8 @@ class TradeStream:
         if reply.code == _CODE_RESTART:
             self._state.restarting_s = self._clock.monotonic_s() + self._ack_s
             self.keeper.nudge()
-        headers = {}
+        headers = {} if reply.limit is None else {"x-bapi-limit": str(reply.limit)}
+        self._gate.note_limits(user, wire.TRADE_PATHS[op], headers)
         if reply.limit_reset_ms is not None:
             headers["x-bapi-limit-reset-timestamp"] = str(reply.limit_reset_ms)
         body = {

@@ -1,0 +1,1 @@
+"""Independent clients trade on the simulator: `make judges`."""
