@@ -6,6 +6,7 @@ interleaved rounds; the same canned venue answers us and plain pybit.
 
 import asyncio
 import itertools
+import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
 
 from app.proofs.bench import Figure, least
 from app.proofs.bench_peer import Peer, names
@@ -203,6 +205,22 @@ def _by_pybit(session: Any, links: Sequence[str]) -> None:
         )
 
 
+async def _plain_stream(peer: Peer) -> ClientConnection:
+    address = f"{peer.ws}/v5/trade"
+    return await connect(address, compression=None, ping_interval=None, proxy=None)
+
+
+async def _by_plain_stream(socket: ClientConnection, links: Sequence[str]) -> None:
+    header = {"X-BAPI-TIMESTAMP": "1700000000000", "X-BAPI-RECV-WINDOW": "5000"}
+    body: dict[str, Any] = {"category": "linear", "symbol": SYMBOL, "side": "Buy"}
+    body |= {"orderType": "Market", "qty": "1"}
+    for link in links:
+        args = [{**body, "orderLinkId": link}]
+        frame = {"reqId": link, "header": header, "op": "order.create", "args": args}
+        await socket.send(json.dumps(frame))
+        json.loads(await socket.recv())
+
+
 def cost(peer: Peer, orders: int) -> Iterator[Figure]:
     """Yield the client's CPU per order by every way, beside plain pybit."""
     links = Links()
@@ -212,9 +230,10 @@ def cost(peer: Peer, orders: int) -> Iterator[Figure]:
         many = Client(peer, IN_FLIGHT, streams=True)
         for client in (rest, stream, many):
             runner.run(client.start())
-        session = _plain_pybit(peer)
+        session, socket = _plain_pybit(peer), runner.run(_plain_stream(peer))
         jobs = {
             "pybit": lambda: _by_pybit(session, links.take(orders)),
+            "frames": lambda: runner.run(_by_plain_stream(socket, links.take(orders))),
             "rest": lambda: runner.run(rest.burst(links.take(orders), 1)),
             "rest16": lambda: runner.run(rest.burst(links.take(orders), IN_FLIGHT)),
             "ws": lambda: runner.run(stream.burst(links.take(orders), 1)),
@@ -223,6 +242,7 @@ def cost(peer: Peer, orders: int) -> Iterator[Figure]:
         for job in jobs.values():
             job()
         best = {name: ns / orders / 1e3 for name, ns in least(jobs, rounds=ROUNDS).items()}
+        runner.run(socket.close())
         for client in (rest, stream, many):
             runner.run(client.close())
     plain = best["pybit"]
@@ -232,6 +252,7 @@ def cost(peer: Peer, orders: int) -> Iterator[Figure]:
         ("rest16", f"our client by REST, {IN_FLIGHT} in flight"),
         ("ws", "our client by order stream, one after another"),
         ("ws16", f"our client by order stream, {IN_FLIGHT} users"),
+        ("frames", "  a frame and its answer by plain websockets"),
     ):
         yield Figure(name, best[key], "us CPU/order", "x plain pybit", best[key] / plain)
 

@@ -171,7 +171,9 @@ async def _run_sim(args: argparse.Namespace) -> None:
         fill_with_orders(server.venue)
     async with server.running() as addresses:
         _say({**addresses, "keys": [[k.key, k.secret] for k in keys]})
-        await _answer(lambda: {"crashes": desk.crashes, "refused": dict(server.venue.limits.refused)})
+        await _answer(
+            lambda: {"crashes": desk.crashes, "refused": dict(server.venue.limits.refused)}
+        )
 
 
 def _say(value: Any) -> None:

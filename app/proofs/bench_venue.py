@@ -83,9 +83,7 @@ def _texts(keys: Sequence[ApiKey], turns: Iterator[int], amount: int) -> list[tu
 
 def _signed(keys: Sequence[ApiKey], turns: Iterator[int], amount: int) -> list[HttpRequest]:
     return [
-        HttpRequest(
-            "POST", _PATH, "", sign_headers(key, text, START_MS, _WINDOW_MS), text.encode()
-        )
+        HttpRequest("POST", _PATH, "", sign_headers(key, text, START_MS, _WINDOW_MS), text.encode())
         for key, text in _texts(keys, turns, amount)
     ]
 
@@ -156,8 +154,8 @@ def _raw(key: ApiKey, text: str) -> bytes:
     ).encode()
 
 
-def served(orders: int) -> Iterator[Figure]:
-    """Yield what the HTTP server takes, asked over so many connections."""
+def served(orders: int, filled_ns: float) -> Iterator[Figure]:
+    """Yield what the HTTP server takes; `filled_ns` is the CPU of an order in the machine."""
     wall, cpu = float("inf"), float("inf")
     with Peer("sim", accounts=USERS, minutes=600) as peer:
         keys = [ApiKey(key, secret, 0) for key, secret in peer.keys]
@@ -175,9 +173,9 @@ def served(orders: int) -> Iterator[Figure]:
             wall = min(wall, (time.perf_counter_ns() - begin) / orders)
             cpu = min(cpu, (peer.ask()["cpu_ns"] - before) / orders)
         _must(not peer.ask()["crashes"], "crashes")
-    yield Figure(
-        f"HTTP server, {_CONNECTIONS} connections", 1e9 / wall, "orders/s", "x its CPU", wall / cpu
-    )
+    name = f"HTTP server, {_CONNECTIONS} connections"
+    yield Figure(name, 1e9 / cpu, "orders/s of CPU", "x CPU of a filled one", cpu / filled_ns)
+    yield Figure("  by the wall clock, this client beside it", 1e9 / wall, "orders/s")
 
 
 async def _follow(address: str, coins: int, minutes: int) -> tuple[int, int]:
@@ -206,7 +204,7 @@ def _advance(minutes: int, coins: int, *, orders: bool) -> float:
     return time.process_time_ns() - begin
 
 
-def replayed(minutes: int, coins: int = COINS) -> Iterator[Figure]:
+def replayed(minutes: int, coins: int) -> Iterator[Figure]:
     """Yield symbol-minutes a second of a market played as fast as its reader reads."""
     rates = []
     for orders in (False, True):
@@ -230,11 +228,16 @@ def replayed(minutes: int, coins: int = COINS) -> Iterator[Figure]:
             _TARGET,
         )
     alone = min(_advance(minutes, coins, orders=True) for _ in range(3)) / (minutes * coins)
-    yield Figure("  of it, the machine and its prices alone", 1e9 / alone, "symbol-minutes/s of CPU")
+    yield Figure(
+        "  of it, the machine and its prices alone", 1e9 / alone, "symbol-minutes/s of CPU"
+    )
 
 
 def simulator(orders: int) -> Iterator[Figure]:
     """Yield every figure of the simulator, rounds scaled by `orders`."""
-    yield from doors(orders * 5)
-    yield from served(orders * 5)
-    yield from replayed(max(2, orders // 5))
+    filled_ns = 0.0
+    for figure in doors(orders * 5):
+        filled_ns = filled_ns or 1e9 / figure.value
+        yield figure
+    yield from served(orders * 5, filled_ns)
+    yield from replayed(max(2, orders // 5), COINS)
