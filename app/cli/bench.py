@@ -23,6 +23,7 @@ def bench(
     venue: Annotated[str | None, typer.Option(help="detect: venue of the lake.")] = None,
     interval: Annotated[str, typer.Option(help="detect: bar length.")] = "15m",
     symbols: Annotated[int, typer.Option(min=1, help="live: coins closing at once.")] = 700,
+    n: Annotated[str, typer.Option("--n", help="orders: accounts, by comma.")] = "100,1000",
     json: JsonOption = False,
 ) -> None:
     """Measure one subject."""

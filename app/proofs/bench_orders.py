@@ -138,7 +138,7 @@ class Client:
             some = self.streams[first : first + 50]
             for stream in some:
                 await stream.start()
-            while not all(stream.ready for stream in some):
+            while not all(stream.ready for stream in some):  # noqa: ASYNC110 - no event tells it
                 await asyncio.sleep(0.01)
         await self.gate.sync_clock()
 
@@ -156,8 +156,7 @@ class Client:
         async def worker() -> None:
             for number, link in turns:
                 outcome = await self.place(number % len(self.users), link)
-                if not isinstance(outcome, Accepted):
-                    raise RuntimeError(f"an order was not accepted: {outcome}")
+                _must(isinstance(outcome, Accepted), outcome)
 
         await asyncio.gather(*(worker() for _ in range(in_flight)))
 
@@ -175,6 +174,11 @@ class Client:
         await self.gate.close()
 
 
+def _must(accepted: bool, what: object) -> None:  # noqa: FBT001 - reads as a sentence
+    if not accepted:
+        raise RuntimeError(f"an order was not accepted: {what}")
+
+
 class Links:
     """Fresh link ids."""
 
@@ -182,6 +186,7 @@ class Links:
         self._number = itertools.count()
 
     def take(self, amount: int) -> list[str]:
+        """Return so many."""
         return [f"b-{n:08d}" for n in itertools.islice(self._number, amount)]
 
 

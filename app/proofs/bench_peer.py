@@ -34,6 +34,7 @@ EQUITY = Decimal(10_000_000)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _LINK = re.compile(rb'"orderLinkId": ?"([^"]*)"')
 _PLENTY = 1_000_000  # what a reply says a user may send a second
+_CLOCK = SystemClock()
 _ORDER_ID = "1f5b6a1e-0000-4000-8000-000000000001"
 
 
@@ -107,12 +108,12 @@ def _canned_reply(request: bytes) -> bytes:
     body = (
         b'{"retCode":0,"retMsg":"OK","result":{"orderId":"%b","orderLinkId":"%b"},'
         b'"retExtInfo":{},"time":%d}'
-    ) % (_ORDER_ID.encode(), link[1] if link else b"", time.time_ns() // 1_000_000)
+    ) % (_ORDER_ID.encode(), link[1] if link else b"", _CLOCK.now_ms())
     return (
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
         b"X-Bapi-Limit: %d\r\nX-Bapi-Limit-Status: %d\r\nX-Bapi-Limit-Reset-Timestamp: %d\r\n"
         b"Content-Length: %d\r\n\r\n%b"
-    ) % (_PLENTY, _PLENTY, time.time_ns() // 1_000_000, len(body), body)
+    ) % (_PLENTY, _PLENTY, _CLOCK.now_ms(), len(body), body)
 
 
 async def _canned_stream(socket: ServerConnection) -> None:
@@ -121,7 +122,7 @@ async def _canned_stream(socket: ServerConnection) -> None:
             request = wire.decode_trade_request(raw)
             if isinstance(request, wire.BadRequest):
                 continue
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = _CLOCK.now_ms()
             if request.op == "auth":
                 frame = wire.encode_trade_auth(conn_id="c", req_id=request.req_id)
             elif request.op == "ping":
@@ -146,7 +147,7 @@ async def _run_canned() -> None:
     ) as streams:
         ws = next(iter(streams.sockets)).getsockname()[1]
         _say({"rest": f"http://127.0.0.1:{rest}", "ws": f"ws://127.0.0.1:{ws}", "keys": []})
-        await _answer(lambda: {})
+        await _answer(dict)
     http.close()
 
 

@@ -16,6 +16,7 @@ from app.proofs.bench import Figure, least
 from app.proofs.bench_peer import EQUITY, MINUTE_MS, Peer, fill_with_orders, market, names
 from engine.venue.exchange.commands import CreateOrder
 from engine.venue.words import OrderType, Side
+from live.clock import SystemClock
 from live.venues.bybit.simauth import ApiKey, sign_headers
 from live.venues.bybit.simdesk import Desk
 from live.venues.bybit.simdoor import HttpRequest
@@ -44,7 +45,7 @@ class _House:
         self.turns = itertools.count()
 
     def commands(self, amount: int, *, resting: bool) -> list[CreateOrder]:
-        """Return orders of all users in turn: market ones that open and close, or limits far off."""
+        """Return orders of all users in turn: market ones, opening and closing, or far limits."""
         last = self.desk.exchange.prices[SYMBOL].last
         tick = self.desk.listings[SYMBOL].instrument.tick_size
         out = []
@@ -146,7 +147,7 @@ async def _speak(host: str, port: int, requests: Sequence[bytes]) -> None:
 
 
 def _raw(key: ApiKey, text: str) -> bytes:
-    signed = sign_headers(key, text, time.time_ns() // 1_000_000, _WINDOW_MS)
+    signed = sign_headers(key, text, SystemClock().now_ms(), _WINDOW_MS)
     head = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
     return (
         f"POST {_PATH} HTTP/1.1\r\nhost: sim\r\ncontent-type: application/json\r\n"
@@ -179,7 +180,7 @@ def served(orders: int, filled_ns: float) -> Iterator[Figure]:
 
 
 async def _follow(address: str, coins: int, minutes: int) -> tuple[int, int]:
-    """Read every candle; return the time from the first push to the last, and the candles closed."""
+    """Read every candle; return the time it took (ns), and the candles closed."""
     topics = [f"kline.1.{symbol}" for symbol in names(coins)]
     closed, begin = 0, 0
     async with connect(

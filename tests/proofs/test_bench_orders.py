@@ -1,4 +1,4 @@
-"""The order benchmarks run, small, and say what they are to say; times are nobody's business here."""
+"""The order benchmarks run, small, and say what they are to say; no time is asserted."""
 
 import json
 
@@ -12,14 +12,14 @@ from app.proofs.bench_peer import Peer
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def tiny(monkeypatch):
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
     for module in (bench_orders, bench_venue):
         monkeypatch.setattr(module, "ROUNDS", 1)
     monkeypatch.setattr(bench_venue, "COINS", 3)
 
 
-def test_every_figure_is_a_positive_number_beside_its_reference(tiny):
+def test_every_figure_is_a_positive_number_beside_its_reference():
     figures = list(bench_orders.orders([2, 3], rounds_of=10))
     assert all(f.value > 0 for f in figures)
     assert all(f.ratio is None or f.ratio > 0 for f in figures)
@@ -32,7 +32,7 @@ def test_every_figure_is_a_positive_number_beside_its_reference(tiny):
         assert any(words in name for name in names), words
 
 
-def test_the_canned_venue_accepts_by_both_ways_and_the_simulated_one_refuses_nothing(tiny):
+def test_the_canned_venue_accepts_by_both_ways_and_the_simulated_one_refuses_nothing():
     with Peer("canned") as peer:
         figures = list(bench_orders.cost(peer, 3))
     assert [f.unit for f in figures] == ["us CPU/order"] * len(figures)
@@ -46,7 +46,7 @@ def test_a_wrong_number_of_accounts_is_refused(text):
     assert "cannot be used" in str(result.exception)
 
 
-def test_the_document_is_json(tiny, monkeypatch):
+def test_the_document_is_json(monkeypatch):
     monkeypatch.setattr(
         bench_orders, "orders", lambda n: [bench_orders.Figure("x", float(n[0]), "ms")]
     )
