@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from app.proofs.bench import Figure, least
 from app.proofs.bench_peer import EQUITY, MINUTE_MS, Peer, fill_with_orders, market, names
 from engine.venue.exchange.commands import CreateOrder
+from engine.venue.exchange.events import Accepted
 from engine.venue.words import OrderType, Side
 from live.clock import SystemClock
 from live.venues.bybit.simauth import ApiKey, sign_headers
@@ -95,15 +96,13 @@ def _must(ok: bool, what: object) -> None:  # noqa: FBT001 - reads as a sentence
 
 
 def _step(desk: Desk, commands: Sequence[CreateOrder]) -> None:
-    for command in commands:
-        events = desk.exchange.step(command, START_MS)
-    _must(type(events[0]).__name__ == "Accepted", events[0])
+    said = [desk.exchange.step(command, START_MS)[0] for command in commands]
+    _must(all(isinstance(answer, Accepted) for answer in said), said[-1])
 
 
 def _knock(venue: SimVenue, requests: Sequence[HttpRequest]) -> None:
-    for request in requests:
-        reply = venue.request(request, START_MS)
-    _must(reply.body.startswith(b'{"retCode":0'), reply.body)
+    said = [venue.request(request, START_MS).body for request in requests]
+    _must(all(body.startswith(b'{"retCode":0') for body in said), said[-1])
 
 
 def doors(orders: int) -> Iterator[Figure]:
