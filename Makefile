@@ -62,6 +62,7 @@ bench: setup ## Speed, each figure beside its reference
 	$(BIN)/zion bench detect
 	$(BIN)/zion bench lake
 	$(BIN)/zion bench live
+	$(BIN)/zion bench orders
 
 SEEDS ?= 20000
 FILLS ?= 1000000

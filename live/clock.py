@@ -4,7 +4,18 @@ import asyncio
 import heapq
 import itertools
 import time
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Alarm(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> object:
+        """Let it not come."""
+        ...
 
 
 class Clock(Protocol):
@@ -22,6 +33,10 @@ class Clock(Protocol):
         """Return after ``delay_s`` seconds of this clock."""
         ...
 
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> Alarm:
+        """Call after ``delay_s`` seconds of this clock: cheaper than a task that sleeps."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -37,6 +52,10 @@ class SystemClock:
     async def sleep(self, delay_s: float) -> None:
         """Sleep on the event loop."""
         await asyncio.sleep(delay_s)
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> Alarm:
+        """Call from the event loop."""
+        return asyncio.get_running_loop().call_later(delay_s, call)
 
 
 class ManualClock:
@@ -72,6 +91,14 @@ class ManualClock:
         heapq.heappush(self._sleepers, (due, next(self._order), woken))
         await woken
 
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> Alarm:
+        """Call once the clock has been advanced past the delay."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        woken.add_done_callback(lambda done: None if done.cancelled() else call())
+        due = self._elapsed_ms + round(max(0.0, delay_s) * 1000.0)
+        heapq.heappush(self._sleepers, (due, next(self._order), woken))
+        return woken
+
     @property
     def sleepers(self) -> int:
         """How many tasks wait for this clock."""
@@ -84,3 +111,30 @@ class ManualClock:
             _, _, woken = heapq.heappop(self._sleepers)
             if not woken.done():
                 woken.set_result(None)
+
+
+class Late(Exception):  # noqa: N818 - it names the event
+    """The wait was over before the answer came."""
+
+
+async def within(clock: Clock, awaitable: Awaitable[T], timeout_s: float) -> T:
+    """Return the result of an awaitable, `Late` after `timeout_s` of this clock."""
+    future = asyncio.ensure_future(awaitable)
+    woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def wake(_: object = None) -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    future.add_done_callback(wake)
+    alarm = clock.call_later(timeout_s, wake)
+    try:
+        await woken
+        if future.done():
+            return future.result()
+        raise Late
+    finally:
+        alarm.cancel()
+        future.remove_done_callback(wake)
+        if not future.done():
+            future.cancel()

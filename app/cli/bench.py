@@ -9,7 +9,8 @@ from app.cli.options import JsonOption
 from engine.errors import UsageError
 
 app = typer.Typer()
-SUBJECTS = ("detect", "lake", "live")
+ACCOUNTS_MAX = 5_000
+SUBJECTS = ("detect", "lake", "live", "orders")
 
 
 @app.command(
@@ -17,11 +18,12 @@ SUBJECTS = ("detect", "lake", "live")
     epilog="Example:  zion bench detect",
 )
 def bench(
-    subject: Annotated[str, typer.Argument(help="detect, lake or live.")],
+    subject: Annotated[str, typer.Argument(help="detect, lake, live or orders.")],
     lake: Annotated[Path | None, typer.Option(help="detect: real history instead of made.")] = None,
     venue: Annotated[str | None, typer.Option(help="detect: venue of the lake.")] = None,
     interval: Annotated[str, typer.Option(help="detect: bar length.")] = "15m",
     symbols: Annotated[int, typer.Option(min=1, help="live: coins closing at once.")] = 700,
+    n: Annotated[str, typer.Option("--n", help="orders: accounts, by comma.")] = "100,1000",
     json: JsonOption = False,
 ) -> None:
     """Measure one subject."""
@@ -34,6 +36,10 @@ def bench(
     out.title(f"zion bench {subject}")
     if subject == "detect":
         figures = list(measured.detect(lake, venue, interval))
+    elif subject == "orders":
+        from app.proofs.bench_orders import orders
+
+        figures = list(orders(_accounts(n)))
     else:
         figures = list(measured.lake() if subject == "lake" else measured.live(symbols))
     if json:
@@ -49,3 +55,10 @@ def bench(
         for f in figures
     ]
     out.table(("figure", "value", "beside its reference", "target"), rows, left=4)
+
+
+def _accounts(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 0 < int(part) <= ACCOUNTS_MAX for part in parts):
+        raise UsageError(f"--n {text!r} cannot be used", hint=f"1 to {ACCOUNTS_MAX}: 100,1000")
+    return [int(part) for part in parts]

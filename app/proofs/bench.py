@@ -54,7 +54,7 @@ def _read_streams(
     return total
 
 
-def _least(
+def least(
     jobs: Mapping[str, Callable[[], object]], *, rounds: int = _ROUNDS, wall: bool = False
 ) -> dict[str, float]:
     """Return each job's least time in ns over interleaved rounds."""
@@ -148,7 +148,7 @@ def detect(lake: Path | None, venue: str | None, interval: str) -> Iterator[Figu
     }
     for job in jobs.values():
         job()
-    best = _least(jobs)
+    best = least(jobs)
     floor = best["floor"] / bars
     yield Figure("stream read (floor)", floor, "ns/bar", f"{bars:,} bars")
     each = best["history"] / bars
@@ -202,7 +202,7 @@ def lake() -> Iterator[Figure]:
         }
         for job in jobs.values():
             job()
-        best = _least(jobs, rounds=15, wall=True)
+        best = least(jobs, rounds=15, wall=True)
         total = sum(map(len, universe.values()))
         yield Figure("np.fromfile of the same bytes", best["plain"] / total, "ns/bar")
         for name, target in (("cold", "3"), ("warm", "0.05")):

@@ -94,6 +94,10 @@ class SimClock:
         """Let virtual time pass."""
         await asyncio.sleep(max(0.0, delay_s))
 
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call when so much virtual time has passed."""
+        return self._loop.call_later(max(0.0, delay_s), call)
+
 
 def run(main: Callable[[SimClock], Coroutine[Any, Any, T]], seed: int) -> T:
     """Run a coroutine to its end in virtual time and clean up after it.

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from live.clock import Clock
-from live.venues.bybit.frames import FrameSocket, Late, NothingSent, SocketClosed, within
+from live.clock import Clock, Late, within
+from live.venues.bybit.frames import FrameSocket, NothingSent, SocketClosed
 from live.venues.bybit.simdoor import HttpReply, HttpRequest
 from live.venues.bybit.simsession import Session
 from live.venues.bybit.simvenue import SimVenue

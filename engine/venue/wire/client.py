@@ -167,8 +167,9 @@ def _written(source: Any, names: Mapping[str, str]) -> dict[str, Any]:
     out: dict[str, Any] = {"category": CATEGORY}
     for attribute, key in names.items():
         value = getattr(source, attribute, None)
-        if value is not None and value != "":
-            out[key] = _spelt(value)
+        if value is None or value == "":
+            continue
+        out[key] = value if type(value) is str else _spelt(value)
     return out
 
 

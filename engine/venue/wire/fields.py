@@ -165,6 +165,8 @@ def price(row: Mapping[str, Any], key: str) -> Decimal | None:
 def integer(row: Mapping[str, Any], key: str, default: int = 0) -> int:
     """Read a whole number (times in ms, indexes); no value is `default`."""
     value = row.get(key)
+    if type(value) is int and -TIME_MAX < value < TIME_MAX:
+        return value
     if type(value) is str and _DIGITS.fullmatch(value):
         return int(value)
     number = as_decimal(value, key)

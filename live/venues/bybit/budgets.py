@@ -8,7 +8,7 @@ streams go on, stops stand at the venue.
 import asyncio
 from dataclasses import dataclass
 
-from live.clock import Clock
+from live.clock import Clock, Late, within
 from live.venues.bybit.budget import WindowBudget
 from live.venues.bybit.schedule import IN_FLIGHT_MAX, IP_REQUESTS, Scheduler, Ticket
 from live.venues.trading import Priority
@@ -89,20 +89,17 @@ class RequestBudget:
         self._waiting[ticket] = answer
         self._pump_soon()
         patience_s = PATIENCE_S[ticket.priority]
-        late = asyncio.create_task(self._clock.sleep(patience_s))
         try:
-            await asyncio.wait([answer, late], return_when=asyncio.FIRST_COMPLETED)
+            verdict = await within(self._clock, answer, patience_s)
+        except Late:
+            self.scheduler.cancel(ticket, self._clock.monotonic_s())
+            return NoTurn(f"no turn within {patience_s:g} s", 1.0)
         except asyncio.CancelledError:
             self.scheduler.cancel(ticket, self._clock.monotonic_s())
             self._pump_soon()
             raise
         finally:
-            late.cancel()
             self._waiting.pop(ticket, None)
-        if not answer.done():
-            self.scheduler.cancel(ticket, self._clock.monotonic_s())
-            return NoTurn(f"no turn within {patience_s:g} s", 1.0)
-        verdict = answer.result()
         return ticket if verdict is None else verdict
 
     def done(self, turn: Turn) -> None:

@@ -77,11 +77,17 @@ class VenueClock:
         ):
             self.jumps += 1
             self._samples.clear()
-        self._samples.append(sample)
-        while received_s - self._samples[0].at_s > SAMPLE_AGE_S:
-            self._samples.popleft()
+            best = None
+        samples = self._samples
+        lost = len(samples) == SAMPLES_MAX and samples[0] is best
+        samples.append(sample)
+        while received_s - samples[0].at_s > SAMPLE_AGE_S:
+            lost = samples.popleft() is best or lost
         # The shortest round trip knows best; of equals the newest.
-        self._best = min(reversed(self._samples), key=lambda s: s.width)
+        if best is None or sample.width <= best.width:
+            self._best = sample
+        elif lost:
+            self._best = min(reversed(samples), key=lambda s: s.width)
 
     def forget(self) -> None:
         """Drop what was learnt: the venue refused a timestamp."""

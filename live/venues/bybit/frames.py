@@ -1,19 +1,13 @@
 """A frame socket: the seam below the client's streams, over websockets or inside one process."""
 
-import asyncio
-from collections.abc import Awaitable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 
-from live.clock import Clock
-
 FRAME_BYTES_MAX = 2**20  # a longer one is not read but counted; the snapshot heals what it held
 SOCKET_BYTES_MAX = 16 * 2**20  # beyond, the connection ends
-
-T = TypeVar("T")
 
 
 class SocketClosed(Exception):  # noqa: N818 - it names the event
@@ -22,10 +16,6 @@ class SocketClosed(Exception):  # noqa: N818 - it names the event
 
 class NothingSent(SocketClosed):
     """The connection ended before a frame was given to it."""
-
-
-class Late(Exception):  # noqa: N818 - it names the event
-    """The wait was over before the answer came."""
 
 
 class FrameSocket(Protocol):
@@ -50,21 +40,6 @@ class Connect(Protocol):
     async def __call__(self, url: str) -> FrameSocket:
         """Connect; `SocketClosed` says why not."""
         ...
-
-
-async def within(clock: Clock, awaitable: Awaitable[T], timeout_s: float) -> T:
-    """Return the result of an awaitable, `Late` after `timeout_s` of this clock."""
-    task = asyncio.ensure_future(awaitable)
-    late = asyncio.create_task(clock.sleep(timeout_s))
-    try:
-        await asyncio.wait([task, late], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise Late
-    finally:
-        late.cancel()
-        if not task.done():
-            task.cancel()
 
 
 class WebSocket:

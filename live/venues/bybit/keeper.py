@@ -12,15 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from live.clock import Clock
+from live.clock import Clock, Late, within
 from live.venues.bybit.budget import WindowBudget
 from live.venues.bybit.frames import (
     FRAME_BYTES_MAX,
     Connect,
     FrameSocket,
-    Late,
     SocketClosed,
-    within,
 )
 
 

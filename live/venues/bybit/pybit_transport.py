@@ -152,6 +152,8 @@ def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTran
     from http.cookiejar import DefaultCookiePolicy
 
     from pybit.unified_trading import HTTP
+    from requests import PreparedRequest
+    from requests.structures import CaseInsensitiveDict
     from urllib3.util import parse_url
 
     class Session(HTTP):
@@ -185,9 +187,18 @@ def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTran
             return job.auth.headers(job.method, job.path, payload)
 
         def _prepare_request(self, method: str, path: str, params: str, headers: Any) -> Any:
-            request = super()._prepare_request(method, path, params, headers)
-            if method == "GET" and params:
-                request.url = f"{path}?{params}"  # byte for byte what was signed
+            # Made by hand: requests would merge settings we have none of, at a third of the cost.
+            request = PreparedRequest()
+            request.method = method
+            request.headers = CaseInsensitiveDict(self.client.headers)
+            request.headers.update(headers)
+            request.url = path
+            if method == "GET":
+                if params:
+                    request.url = f"{path}?{params}"  # byte for byte what was signed
+            else:
+                request.body = params.encode()
+                request.headers["Content-Length"] = str(len(request.body))
             self.job.sent_s = reader._clock.monotonic_s()  # noqa: SLF001 - same module
             self.job.left = True
             return request

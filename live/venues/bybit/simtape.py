@@ -15,7 +15,7 @@ from engine.venue.exchange.commands import Command, Funding, Price, Prints
 from engine.venue.instrument import exact
 from engine.venue.words import Side
 from live.venues.bybit.replay import Replay
-from live.venues.bybit.simlisting import Listings, knot_ms, knots
+from live.venues.bybit.simlisting import Listing, Listings, knot_ms, knots
 
 _SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
 
@@ -49,6 +49,8 @@ class Tape:
         self._step = step
         self._active = active
         self._set: dict[str, float] = {}  # symbol -> the price the machine knows
+        # symbol -> when it was last asked for, its rules then, the price in the replay, on the grid
+        self._quoted: dict[str, tuple[int, Listing, float, Decimal]] = {}
         self._bars: dict[str, tuple[int, tuple[tuple[float, Decimal, Prints | None], ...]]] = {}
 
     # ------------------------------------------------------------------ time
@@ -125,8 +127,13 @@ class Tape:
 
     def quote(self, symbol: str) -> Decimal:
         """Make sure the machine knows a symbol's price of now, and return it."""
-        value = self.replay.last_price(symbol, self.now_ms)
-        price = self._listings[symbol].price(value)
+        listing = self._listings[symbol]
+        quoted = self._quoted.get(symbol)
+        if quoted is None or quoted[0] != self.now_ms or quoted[1] is not listing:
+            value = self.replay.last_price(symbol, self.now_ms)
+            quoted = (self.now_ms, listing, value, listing.price(value))
+            self._quoted[symbol] = quoted
+        _, _, value, price = quoted
         if self._set.get(symbol) != value:
             self._set[symbol] = value
             self._price(symbol, price)

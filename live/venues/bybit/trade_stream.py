@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 
 from engine.venue import wire
-from live.clock import Clock
+from live.clock import Clock, Late, within
 from live.venues.bybit.budget import WindowBudget
 from live.venues.bybit.frames import (
     Connect,
-    Late,
     NothingSent,
     SocketClosed,
     open_websocket,
-    within,
 )
 from live.venues.bybit.gate import Answer, Gate, Held, Lost
 from live.venues.bybit.keeper import Dead, Keeper, KeeperOptions, KeyRefused, Link
