@@ -41,7 +41,6 @@ def test_venue_survives():
     assert score.accepted["bystander"] == 1
 
 
-@pytest.mark.slow
 async def test_sockets_survive():
     replay = small_replay()
     server = SimServer(

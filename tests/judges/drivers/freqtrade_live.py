@@ -90,7 +90,6 @@ def settings():
             "enable_ws": False,
             "pair_whitelist": [PAIR],
             "ccxt_config": {
-                "enableRateLimit": False,
                 "urls": {"api": hosts},
                 "options": {"fetchMarkets": {"types": ["linear"]}},
             },
@@ -118,7 +117,8 @@ class Session:
         self.rpc = RPC(bot)
 
     def process(self):
-        """Let the bot do one turn, the replay at the machine's minute."""
+        """Let the bot do one turn, the replay at the machine's minute; it throttles itself so."""
+        time.sleep(0.3)
         behind = int(time.time() * 1000) - W.control("/sim/state")["clock"]
         if behind > 60_000:
             W.step(behind // 60_000)
