@@ -147,13 +147,30 @@ class PybitTransport:
         return Reply(response.status_code, bytes(body), headers, job.sent_s, now_s)
 
 
+def _made_by_hand(common: Any, method: str, url: str, params: str, headers: Any) -> Any:
+    """Return a request ready to send; `requests` would merge settings we have none of, dearly."""
+    from requests import PreparedRequest
+    from requests.structures import CaseInsensitiveDict
+
+    request = PreparedRequest()
+    request.method = method
+    request.headers = CaseInsensitiveDict(common)
+    request.headers.update(headers)
+    request.url = url
+    if method == "GET":
+        if params:
+            request.url = f"{url}?{params}"  # byte for byte what was signed
+    else:
+        request.body = params.encode()
+        request.headers["Content-Length"] = str(len(request.body))
+    return request
+
+
 def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTransport) -> Any:
     """Build one thread's pybit session (imported here: pybit is slow to load)."""
     from http.cookiejar import DefaultCookiePolicy
 
     from pybit.unified_trading import HTTP
-    from requests import PreparedRequest
-    from requests.structures import CaseInsensitiveDict
     from urllib3.util import parse_url
 
     class Session(HTTP):
@@ -187,18 +204,7 @@ def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTran
             return job.auth.headers(job.method, job.path, payload)
 
         def _prepare_request(self, method: str, path: str, params: str, headers: Any) -> Any:
-            # Made by hand: requests would merge settings we have none of, at a third of the cost.
-            request = PreparedRequest()
-            request.method = method
-            request.headers = CaseInsensitiveDict(self.client.headers)
-            request.headers.update(headers)
-            request.url = path
-            if method == "GET":
-                if params:
-                    request.url = f"{path}?{params}"  # byte for byte what was signed
-            else:
-                request.body = params.encode()
-                request.headers["Content-Length"] = str(len(request.body))
+            request = _made_by_hand(self.client.headers, method, path, params, headers)
             self.job.sent_s = reader._clock.monotonic_s()  # noqa: SLF001 - same module
             self.job.left = True
             return request
