@@ -1,12 +1,13 @@
 """Cases 59 to 76: what is certain when answers, streams, keys or clocks fail."""
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 
 from app.proofs.contract.bench import LATER, NOW, Bench
 from app.proofs.contract.case import Need, case, equal, hold, kind_of
 from app.proofs.contract.parts import Client
-from live.clock import Clock
+from live.clock import Alarm, Clock
 from live.venues.port import Ok
 from live.venues.resync import Resynced, resync
 from live.venues.settle import NotPlaced, Placed, cancel_surely, place_surely
@@ -230,6 +231,9 @@ class _Skewed:
 
     async def sleep(self, delay_s: float) -> None:
         await self._clock.sleep(delay_s)
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> Alarm:
+        return self._clock.call_later(delay_s, call)
 
 
 @case(70, "a clock that is wrong is read anew, and the order placed once", "2 (time rule), 10.8")

@@ -5,7 +5,7 @@ Both simulators replay a market that stands still until a case moves it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +19,7 @@ from engine.bars import Bars
 from engine.errors import UsageError
 from engine.venue.exchange.commands import Funding, Prints
 from engine.venue.words import Side
-from live.clock import Clock, SystemClock
+from live.clock import Alarm, Clock, SystemClock
 from live.venues.bybit import simacts, simcontrol
 from live.venues.bybit.faults import Fault
 from live.venues.bybit.frames import open_websocket
@@ -178,6 +178,10 @@ class _Ahead:
     async def sleep(self, delay_s: float) -> None:
         """Sleep on the event loop; a jump ahead does not shorten it."""
         await self._clock.sleep(delay_s)
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> Alarm:
+        """Call from the event loop; a jump ahead does not hasten it."""
+        return self._clock.call_later(delay_s, call)
 
     async def jump(self, delay_s: float) -> None:
         """Move ahead, for everyone who uses this clock."""
