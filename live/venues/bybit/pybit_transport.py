@@ -152,8 +152,6 @@ def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTran
     from http.cookiejar import DefaultCookiePolicy
 
     from pybit.unified_trading import HTTP
-    from requests import PreparedRequest
-    from requests.structures import CaseInsensitiveDict
     from urllib3.util import parse_url
 
     class Session(HTTP):
@@ -187,18 +185,7 @@ def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTran
             return job.auth.headers(job.method, job.path, payload)
 
         def _prepare_request(self, method: str, path: str, params: str, headers: Any) -> Any:
-            # Made by hand: requests would merge settings we have none of, at a third of the cost.
-            request = PreparedRequest()
-            request.method = method
-            request.headers = CaseInsensitiveDict(self.client.headers)
-            request.headers.update(headers)
-            request.url = path
-            if method == "GET":
-                if params:
-                    request.url = f"{path}?{params}"  # byte for byte what was signed
-            else:
-                request.body = params.encode()
-                request.headers["Content-Length"] = str(len(request.body))
+            request = _by_hand(method, path, params, {**self.client.headers, **headers})
             self.job.sent_s = reader._clock.monotonic_s()  # noqa: SLF001 - same module
             self.job.left = True
             return request
@@ -233,6 +220,27 @@ def _make_session(base_url: str, timeout: tuple[float, float], reader: PybitTran
     client.get_redirect_target = lambda _: None  # an order is not carried elsewhere
     client.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return session
+
+
+def _by_hand(method: str, url: str, payload: str, headers: dict[str, Any]) -> Any:
+    """Make a request: requests itself would merge settings we have none of, at a third of all CPU.
+
+    The query of a GET goes byte for byte as it was signed.
+    """
+    from requests import PreparedRequest
+    from requests.structures import CaseInsensitiveDict
+
+    request = PreparedRequest()
+    request.method = method
+    request.headers = CaseInsensitiveDict(headers)
+    request.url = url
+    if method == "GET":
+        if payload:
+            request.url = f"{url}?{payload}"
+    else:
+        request.body = payload.encode()
+        request.headers["Content-Length"] = str(len(request.body))
+    return request
 
 
 def _never_left(error: BaseException) -> bool:
