@@ -49,8 +49,8 @@ class Tape:
         self._step = step
         self._active = active
         self._set: dict[str, float] = {}  # symbol -> the price the machine knows
-        # symbol -> when it was last asked for, its rules then, the price in the replay, on the grid
-        self._quoted: dict[str, tuple[int, Listing, float, Decimal]] = {}
+        # symbol -> its rules when it was last asked for, the price in the replay, on the grid
+        self._quoted: dict[str, tuple[Listing, float, Decimal]] = {}
         self._bars: dict[str, tuple[int, tuple[tuple[float, Decimal, Prints | None], ...]]] = {}
 
     # ------------------------------------------------------------------ time
@@ -129,11 +129,10 @@ class Tape:
         """Make sure the machine knows a symbol's price of now, and return it."""
         listing = self._listings[symbol]
         quoted = self._quoted.get(symbol)
-        if quoted is None or quoted[0] != self.now_ms or quoted[1] is not listing:
-            value = self.replay.last_price(symbol, self.now_ms)
-            quoted = (self.now_ms, listing, value, listing.price(value))
-            self._quoted[symbol] = quoted
-        _, _, value, price = quoted
+        value = self.replay.last_price(symbol, self.now_ms)
+        if quoted is None or quoted[0] is not listing or quoted[1] != value:
+            quoted = self._quoted[symbol] = (listing, value, listing.price(value))
+        price = quoted[2]
         if self._set.get(symbol) != value:
             self._set[symbol] = value
             self._price(symbol, price)
