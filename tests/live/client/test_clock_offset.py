@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from live.clock import ManualClock
-from live.venues.bybit.clock_offset import VenueClock
+from live.venues.bybit.clock_offset import SAMPLE_AGE_S, SAMPLES_MAX, VenueClock
 
 pytestmark = pytest.mark.laws
 
@@ -55,3 +55,26 @@ def test_nonsense_is_no_sample():
     venue.observe(5, 1.0, 0.5)
     assert not venue.synced
     assert venue.now_ms() == 1000
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-400, 400), st.integers(1, 300), st.integers(0, 120_000)),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_the_best_sample_is_the_shortest_round_trip_still_remembered(trips):
+    """The newest of the shortest, searched for naively after every reply."""
+    clock = ManualClock(1_000_000_000)
+    venue, kept, jumps, now_ms = VenueClock(clock), [], 0, 1_000_000
+    for off_ms, trip_ms, later_ms in trips:
+        now_ms += later_ms
+        sent_s, received_s = now_ms / 1000.0, (now_ms + trip_ms) / 1000.0
+        venue_ms = 1_000_000_000 + now_ms + off_ms
+        venue.observe(venue_ms, sent_s, received_s)
+        if venue.jumps > jumps:
+            kept, jumps = [], venue.jumps
+        kept.append((received_s, received_s * 1000.0 - sent_s * 1000.0, venue_ms))
+        kept = [k for k in kept[-SAMPLES_MAX:] if received_s - k[0] <= SAMPLE_AGE_S]
+        assert venue.width_ms == pytest.approx(min(k[1] for k in kept), abs=1e-3)
