@@ -6,7 +6,11 @@ import typer
 
 from engine.errors import PromiseBroken
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Promises about orders and money, tested on thousands of seeded runs.",
+    epilog="Example:  zion prove exactly-once --seeds 200",
+)
 
 _JSON = typer.Option("--json", help="One JSON document on stdout.")
 _PROCESSES = typer.Option(min=1, max=64, help="Processes to share the work.")

@@ -251,6 +251,7 @@ def test_an_ended_order_stays_ended_and_its_fills_never_fall():
     view = AccountView()
     view.apply(order(1, "Filled", 10, "4"))
     view.apply(order(1, "New", 11))
+    assert view.open_orders() == []
     view.apply(order(1, "Filled", 12, "3", cancel_type="CancelByUser"))  # the second of a race
     said = view.order("o1")
     assert said is not None

@@ -46,7 +46,8 @@ def _sockets(seed: int, cases: int) -> Score:
             score = Attacker(dice, at["rest"], at["ws"]).run(cases)
     log = (OUT / "sim.log").read_text()
     for words in log.split("Traceback (most recent call last)")[1:]:
-        score.broke("server", words.strip().splitlines()[-1])
+        said = [line for line in words.splitlines() if line and not line.startswith((" ", "\t"))]
+        score.broke("server", said[0] if said else "a traceback")
     return score
 
 

@@ -183,6 +183,7 @@ class Attack:
         if dice.below(40) == 0:
             world.venue.disconnect(session)
             del self.sessions[name]
+            self.score.refused(f"frame {name}")
             return
         world.wall_ms += 250
         try:

@@ -135,10 +135,10 @@ class Attacker:
         self.count("http headers", status, said)
 
     def sim(self) -> None:
-        path = self.dice.of(["/sim/accounts", "/sim/manual", "/sim/faults"])
+        path = self.dice.of(["/sim/accounts", "/sim/manual", "/sim/faults", "/sim/clock"])
         body = mutate(self.dice, [b'{"equity":"100"}', b'{"apiKey":"x","action":"close"}', b"[]"])
-        if path == "/sim/faults":
-            body = body[:1] + b"!" + body[1:]  # never a fault that would be right
+        if path in ("/sim/faults", "/sim/clock"):
+            body = body[:1] + b"!" + body[1:]  # never one that would be right
         self.count("http control", *self.send("POST", path, body))
 
     def raw(self) -> None:

@@ -14,18 +14,18 @@ from pathlib import Path
 from live.clock import SystemClock
 from tests.judges.market import make_lake, open_account, state, venue
 from tests.judges.report import Verdict, table, unexpected
-from tests.judges.venvs import HOME, NotRun, python_of
+from tests.judges.venvs import HOME, NotRun, python_of, version
 
 DRIVERS = Path(__file__).parent / "drivers"
-# judge -> (environment, what is judged)
+# judge -> (environment, package in it, what is judged)
 JUDGES = {
-    "ccxt_rest": ("ccxt", "ccxt 4.5.90 REST"),
-    "ccxt_pro": ("ccxt", "ccxt.pro 4.5.90 streams"),
-    "pybit_rest": ("pybit", "pybit 5.17.0 HTTP"),
-    "pybit_ws": ("pybit", "pybit 5.17.0 WebSocket"),
-    "nautilus_rest": ("nautilus", "NautilusTrader 1.231.0 HTTP"),
-    "nautilus_ws": ("nautilus", "NautilusTrader 1.231.0 WebSocket"),
-    "freqtrade_live": ("freqtrade", "freqtrade 2026.9 live"),
+    "ccxt_rest": ("ccxt", "ccxt", "ccxt {} REST"),
+    "ccxt_pro": ("ccxt", "ccxt", "ccxt.pro {} streams, order entry"),
+    "pybit_rest": ("pybit", "pybit", "pybit {} HTTP"),
+    "pybit_ws": ("pybit", "pybit", "pybit {} WebSocket, WebSocketTrading"),
+    "nautilus_rest": ("nautilus", "nautilus-trader", "NautilusTrader {} BybitHttpClient"),
+    "nautilus_ws": ("nautilus", "nautilus-trader", "NautilusTrader {} BybitWebSocketClient"),
+    "freqtrade_live": ("freqtrade", "freqtrade", "freqtrade {} live"),
 }
 JUDGE_TIMEOUT_S = 420
 SYMBOL = "BTCUSDT"
@@ -34,8 +34,8 @@ CLOCK = SystemClock()
 
 def ask(judge: str, lake: Path) -> Verdict:
     """Run one judge against a venue of its own."""
-    environment, client = JUDGES[judge]
-    verdict = Verdict(judge, client)
+    environment, package, words = JUDGES[judge]
+    verdict = Verdict(judge, words.format(version(environment, package)))
     try:
         python = python_of(environment)
     except NotRun as why:

@@ -16,6 +16,15 @@ class NotRun(Exception):  # noqa: N818 - an outcome
     """A judge cannot be asked; the words say why."""
 
 
+def version(client: str, package: str) -> str:
+    """Return the pinned version of a package in a client's environment."""
+    for line in (HERE / f"requirements-{client}.txt").read_text().splitlines():
+        name, _, pinned = line.partition("==")
+        if name == package:
+            return pinned
+    raise LookupError(f"{package} is not pinned for {client}")
+
+
 def interpreter(client: str) -> str:
     """Return the Python a client needs.
 

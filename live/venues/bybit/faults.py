@@ -44,6 +44,7 @@ Kind = Literal[
     "push_duplicate",  # a message is sent twice
     "push_late",  # a message is sent `ms` later
     "push_permute",  # the messages of one moment come in any order, within topics too
+    "double_filled",  # a cancel raced the fill: Filled comes twice, the second as CancelByUser
     "push_malformed",  # a frame that is not JSON comes before the message
     "stream_stall",  # half-open: pings are answered, nothing else comes
     "stream_mute",  # half-open: nothing comes, pings are not answered
@@ -58,10 +59,12 @@ Kind = Literal[
     "liquidate",  # the mark price runs through a position's liquidation price
     "deleverage",  # a position is cut by ADL
     "reduce_only",  # the venue cuts a risk limit: the position may only shrink
+    "delist",  # a contract's life ends: `value` Delivering, then Closed
     "human",  # somebody acts at the venue: `action`
     "expire_key",  # the key that asks is expired from now on
     "wipe_closed",  # the closed orders that realtime remembers are lost
     "resnapshot",  # the service restarts: order books begin anew with u = 1
+    "repeat_snapshot",  # an order book's snapshot comes again, with the u it had
     "skip_u",  # an order book's update is lost
 ]
 HUMAN_ACTIONS = (
@@ -122,6 +125,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if self.header not in {"present", "past", "absent"}:
             raise ValueError(f"header {self.header!r} is none of present, past, absent")
+        if self.kind == "delist" and self.value not in ("", "Delivering", "Closed"):
+            raise ValueError(f"value {self.value!r} is none of Delivering, Closed")
         if self.kind == "human" and self.action not in HUMAN_ACTIONS:
             raise ValueError(f"action {self.action!r} is none of {', '.join(HUMAN_ACTIONS)}")
 
@@ -141,10 +146,10 @@ def read_faults(raw: bytes) -> list[Fault]:
     """
     try:
         return msgspec.json.decode(raw, type=list[Fault])
-    except msgspec.DecodeError as first:
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as first:
         try:
             return [msgspec.json.decode(raw, type=Fault)]
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
             raise DataError("the list of faults cannot be read", why=str(first)) from None
 
 

@@ -4,6 +4,7 @@ Somebody at the venue's screen, a liquidation, ADL, a risk limit that was cut, a
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -21,7 +22,7 @@ from engine.venue.exchange.commands import (
 )
 from engine.venue.exchange.events import Refused
 from engine.venue.exchange.records import Order, Position
-from engine.venue.words import OrderType, PositionMode, Side, TpslMode
+from engine.venue.words import InstrumentStatus, OrderType, PositionMode, Side, TpslMode
 from live.venues.bybit.faults import HUMAN_ACTIONS, Fault
 from live.venues.bybit.simdesk import Desk
 from live.venues.bybit.simfaults import ACT
@@ -65,6 +66,8 @@ def strike(desk: Desk, uid: int, key: str, fault: Fault) -> None:
     elif fault.kind == "expire_key":
         if desk.keys.find(key) is not None:
             desk.keys.change(key, expires_ms=0)
+    elif fault.kind == "delist":
+        _delist(desk, uid, fault)
     elif fault.kind == "wipe_closed":
         desk.closed_from[uid] = desk.now_ms + 1
     elif fault.kind == "partial_cancel":
@@ -72,6 +75,15 @@ def strike(desk: Desk, uid: int, key: str, fault: Fault) -> None:
     else:
         for position in _held(desk, uid, fault.symbol)[:1]:
             _AT_THE_VENUE[fault.kind](desk, uid, position)
+
+
+def _delist(desk: Desk, uid: int, fault: Fault) -> None:
+    symbols = [fault.symbol] if fault.symbol else [p.symbol for p in _held(desk, uid)[:1]]
+    status = InstrumentStatus(fault.value) if fault.value else InstrumentStatus.DELIVERING
+    for symbol in symbols or list(desk.listings)[:1]:
+        desk.touch(symbol)
+        rules = desk.listings[symbol].instrument
+        desk.change_instrument(replace(rules, status=status, delivery_time=desk.now_ms))
 
 
 def _fill_half_and_cancel(desk: Desk, uid: int, symbol: str) -> None:

@@ -22,7 +22,7 @@ _KEY_OPTIONS = {
 def _object(raw: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(raw or b"{}", type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise DataError("the request is not a JSON object", why=str(error)) from None
 
 

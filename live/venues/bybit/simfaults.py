@@ -31,6 +31,7 @@ AFTER = frozenset(
     {"lost_reply", "late_reply", "error_after", "http_after", "html_after", "truncated"}
 )
 PUSH = frozenset({"push_drop", "push_duplicate", "push_late", "push_malformed"})
+FILLED = frozenset({"double_filled"})
 MOMENT = frozenset({"push_permute"})
 STREAM = frozenset({"stream_stall", "stream_mute", "stream_close", "stream_abort"})
 CONNECT = frozenset({"refuse_connect", "max_active"})
@@ -40,16 +41,18 @@ ACT = frozenset(
         "liquidate",
         "deleverage",
         "reduce_only",
+        "delist",
         "human",
         "expire_key",
         "wipe_closed",
     }
 )
-BOOK = frozenset({"resnapshot", "skip_u"})
+BOOK = frozenset({"resnapshot", "skip_u", "repeat_snapshot"})
 PLANNED = (
     BEFORE
     | AFTER
     | PUSH
+    | FILLED
     | MOMENT
     | STREAM
     | CONNECT

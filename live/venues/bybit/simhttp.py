@@ -186,7 +186,7 @@ class Pages:
                     await self._sim.hub.push_feeds()
             if "step" in wish:
                 await self._sim.advance(int(wish["step"]))
-        except (msgspec.DecodeError, ValueError, TypeError, DataError) as error:
+        except (ValueError, TypeError, ArithmeticError, RecursionError, DataError) as error:
             return _json(
                 {"error": str(error), "hint": "{to: ms} | {step: bars} | {speed: N|max|hold}"}, 400
             )

@@ -45,7 +45,7 @@ def act(desk: Desk, uid: int, path: str, params: Any) -> Answer | Refusal:
         return Refusal(answer.code, answer.message, empty)
     if not isinstance(answer, Accepted):
         raise TypeError(f"the machine answered {path} with {type(answer).__name__}")
-    return Answer(_result(desk, uid, path, params, answer))
+    return Answer(_result(desk, uid, path, command, answer))
 
 
 def _beyond_band(desk: Desk, command: Any) -> MachineRefused | None:
@@ -61,7 +61,7 @@ def _beyond_band(desk: Desk, command: Any) -> MachineRefused | None:
     return MachineRefused(command.uid, 110003, said) if beyond else None
 
 
-def _result(desk: Desk, uid: int, path: str, params: Any, answer: Accepted) -> Any:
+def _result(desk: Desk, uid: int, path: str, command: Any, answer: Accepted) -> Any:
     if path == "/v5/order/cancel-all":
         return wire.encode_cancel_all_result(answer)
     if path.startswith("/v5/order/"):
@@ -69,8 +69,7 @@ def _result(desk: Desk, uid: int, path: str, params: Any, answer: Accepted) -> A
     if path == "/v5/account/set-margin-mode":
         return wire.encode_margin_mode_result(answer)
     if path == "/v5/position/add-margin":
-        slot = (str(params.get("symbol")), int(params.get("positionIdx") or 0))
-        position = desk.account(uid).positions.get(slot)
+        position = desk.account(uid).positions.get((command.symbol, command.position_idx))
         row = {} if position is None else wire.encode_position_row(position)
         return {"category": "linear", **row}
     return {}
@@ -160,7 +159,13 @@ def realtime(desk: Desk, uid: int, params: Params, lag_ms: int) -> Any:
     by_id = bool(text(params, "orderId") or text(params, "orderLinkId"))
     closed_too = by_id or whole(params, "openOnly", 0) == 1
     found: Iterable[Order] = account.open_orders.values()
-    if closed_too:
+    if by_id and len(account.orders) <= CLOSED_KEPT:
+        since = desk.closed_from.get(uid, 0)
+        wanted = text(params, "orderId") or account.by_link.get(text(params, "orderLinkId"), "")
+        order = account.orders.get(wanted)
+        seen = order is not None and (order.order_status.is_open or order.updated_time >= since)
+        found = [order] if order is not None and seen else []
+    elif closed_too:
         since = desk.closed_from.get(uid, 0)
         closed = [
             o

@@ -3,7 +3,7 @@
 from engine.venue import wire
 from live.venues.bybit.simauth import Denied
 from live.venues.bybit.simdesk import Desk, Message
-from live.venues.bybit.simfaults import MOMENT, PUSH
+from live.venues.bybit.simfaults import FILLED, MOMENT, PUSH
 from live.venues.bybit.simsession import Origin, Session
 
 _LATE_MS = 1_000
@@ -124,6 +124,19 @@ class PrivateSession(Session):
         self.send(frame)
         if kind == "push_duplicate":
             self.send(frame)
+        if faulty:
+            self._fill_twice(name, message)
+
+    def _fill_twice(self, name: str, message: Message) -> None:
+        """Tell a fill again as the venue does when a cancel came too late for it."""
+        filled = [row for row in message.rows if row.get("orderStatus") == "Filled"]
+        if self.caller is None or not filled or self.draw(FILLED, topic=message.topic) is None:
+            return
+        said = {"cancelType": "CancelByUser", "rejectReason": "EC_OrigClOrdIDDoesNotExist"}
+        again = Message(
+            message.topic, tuple(row | said for row in filled), message.time, message.number
+        )
+        self.send(again.encode(name, self.caller.key.uid))
 
     def leave(self) -> None:
         """Forget the connection."""

@@ -164,6 +164,9 @@ class BookFeed(Feed):
         if struck is not None and struck.kind == "resnapshot":
             self._u = 1
             return self.first()
+        if struck is not None and struck.kind == "repeat_snapshot":
+            self._bids, self._asks, self._last = bids, asks, None  # the change comes with the next
+            return self.first()
         if not changed:
             idle = self._depth == 1 and self._view.clock_ms - self._told_ms >= _BEACON_MS
             return self.first() if idle else []

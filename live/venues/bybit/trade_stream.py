@@ -44,6 +44,7 @@ class TradeCounters:
     unsent: int = 0
     late: int = 0  # answers nobody waits for any more
     malformed: int = 0
+    stalls: int = 0  # connections left because an order was not answered
 
     def as_dict(self) -> dict[str, int]:
         """Return the counters by name."""
@@ -55,7 +56,7 @@ class _Waiting:
     """What is known of the requests on their way."""
 
     count: int = 0
-    restarting_s: float | None = None  # the venue announced its restart: by then we leave
+    restarting_s: float | None = None  # by then we leave: a restart announced, or no answer
     refusals: int = field(default=0)
 
 
@@ -164,11 +165,19 @@ class TradeStream:
             return Lost(f"the order stream ended: {error}", sent_ms)
         except Late:
             self.counters.unanswered += 1
+            self._leave(link)
             return Lost(f"no acknowledgement within {self._ack_s:g} s", sent_ms)
         finally:
             link.answers.pop(req_id, None)
         self.counters.acknowledged += 1
         return self._read(reply, sent_s, sent_ms, op, user)
+
+    def _leave(self, link: Link) -> None:
+        """Leave a connection that answers pings but no order; until the next one HTTP serves."""
+        if self.keeper.link is link and self._state.restarting_s is None:
+            self.counters.stalls += 1
+            self._state.restarting_s = self._clock.monotonic_s()
+            self.keeper.nudge()
 
     async def _exchange(
         self, link: Link, frame: bytes, answer: asyncio.Future[wire.TradeReply]

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from common import check, need, refused, until
 from pybit.exceptions import InvalidRequestError
+from pybit.unified_trading import HTTP
 from pybit_world import (
     BARE,
     LINEAR,
@@ -363,6 +364,23 @@ def orders():
 TOO_MUCH = {110004, 110007, 110012, 110090}
 
 
+def burst():
+    """More orders in a second than the venue takes: pybit, as it is made, waits and sends again."""
+    fields = {"side": "Buy", "orderType": "Limit", "qty": qty(), "price": price(-0.005)}
+    codes = []
+    for _ in range(25):
+        try:
+            MINE.place_order(**S, **fields)
+        except InvalidRequestError as error:
+            codes.append(error.status_code)
+    need(set(codes) == {10006}, f"codes {codes}")
+    plain = HTTP(api_key=W.key, api_secret=W.secret)
+    plain.endpoint = W.rest
+    sent = [plain.place_order(**S, **fields)["result"]["orderId"] for _ in range(5)]
+    need(len(rows(MINE.get_open_orders(**S, limit=50))) == 25 - len(codes) + len(sent), "lost")
+    MINE.cancel_all_orders(**S)
+
+
 def duplicate():
     fields = {"side": "Buy", "orderType": "Limit", "qty": qty(), "price": price(-0.005)}
     place(**fields, orderLinkId="judge-twice")
@@ -379,6 +397,7 @@ def refusals():
     stranger = {**LINEAR, **base, "symbol": "NOSUCHUSDT", "qty": "1", "price": "1"}
     absurd = {"buyLeverage": "5000", "sellLeverage": "5000"}
     close = {"side": "Sell", "orderType": "Market", "qty": qty(), "reduceOnly": True}
+    check("burst of orders -> 10006, waited out", burst)
     check("duplicate orderLinkId -> 110072", duplicate)
     for name, call, codes in (
         ("link id of 46 -> 10001", lambda: place(**base, **near, orderLinkId="x" * 46), {10001}),

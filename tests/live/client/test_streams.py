@@ -233,13 +233,14 @@ async def test_a_slow_reader_loses_no_execution_and_reads_the_newest_orders():
     world = Private(items_waiting_max=20)
     await world.up()
     for n in range(100):
-        stamp = {"updatedTime": str(START_MS + n), "cumExecQty": str(n)}
+        at = n ^ 1  # each pair the wrong way round
+        stamp = {"updatedTime": str(START_MS + at), "cumExecQty": str(at)}
         world.sockets.last.push(push("order", order_row("a", qty="200", **stamp)))
         world.sockets.last.push(push("execution", fill_row(n)))
     fills: list[str] = []
     newest = 0
     async with Running(world.clock):
-        while len(fills) < 100 or newest < START_MS + 99:
+        while len(fills) < 100:
             items = await world.stream.batch()
             assert len(items) <= 20
             for item in items:
@@ -250,6 +251,7 @@ async def test_a_slow_reader_loses_no_execution_and_reads_the_newest_orders():
                     newest = max(newest, item.updated_time)
             await settle(5)
     assert fills == [f"e{n}" for n in range(100)]
+    assert newest == START_MS + 99
     assert world.stream.counters.conflated > 0
     assert len(world.sockets.sockets) == 1
     await world.stream.close()

@@ -255,7 +255,28 @@ def test_order_entry_by_stream_is_struck_too(fault: Fault, taken: int, answers: 
     assert v.fired[fault.kind] == 1
 
 
+def test_a_fill_that_a_cancel_raced_is_told_twice() -> None:
+    v = Inside([Fault("double_filled")])
+    s = v.stream("private", "order")
+    v.post(CREATE, market("Buy", "1", orderLinkId="a"))
+    first, second = v.rows(s, "order")
+    assert (first["cancelType"], second["cancelType"]) == ("UNKNOWN", "CancelByUser")
+    assert first["orderStatus"] == second["orderStatus"] == "Filled"
+    assert second["rejectReason"] == "EC_OrigClOrdIDDoesNotExist"
+
+
 # ---------------------------------------------------------------------------- the venue's acts
+
+
+def test_a_contract_is_delisted_under_its_holder() -> None:
+    v = Inside([Fault("delist", endpoint=CREATE), Fault("delist", value="Closed", nth=2)])
+    v.post(CREATE, market("Buy", "2"))
+    assert v.post(CREATE, market("Buy", "1"))["retCode"] != 0
+    executions = v.desk.exchange.account(v.key.uid).executions
+    assert executions[-1].exec_type.value == "Delivery"
+    listed = v.get("/v5/market/instruments-info", "category=linear")["result"]["list"]
+    assert SYMBOL not in [row["symbol"] for row in listed]
+    assert v.fired == {"delist": 2}
 
 
 def test_a_resting_order_is_filled_in_part_and_cancelled() -> None:

@@ -136,17 +136,21 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
 
 
 def test_a_service_restart_and_a_lost_update_are_told_as_the_venue_tells_them() -> None:
-    v = Inside([Fault("skip_u", nth=2), Fault("resnapshot", nth=3)])
+    v = Inside(
+        [Fault("skip_u", nth=2), Fault("resnapshot", nth=3), Fault("repeat_snapshot", nth=5)]
+    )
     feed = make_feed(v.desk.view, f"orderbook.50.{SYMBOL}", v.venue.plan)
     assert feed is not None
     seen = [json.loads(f) for f in feed.first()]
-    for _ in range(4):
+    for _ in range(6):
         v.pass_ms(STEP)
         seen += [json.loads(f) for f in feed.tick()]
     told = [(m["type"], m["data"]["u"]) for m in seen]
     # the second update was lost, at the third the book began anew
-    assert told == [("snapshot", 2), ("delta", 3), ("snapshot", 1), ("delta", 2)]
-    assert v.fired == {"skip_u": 1, "resnapshot": 1}
+    before = [("snapshot", 2), ("delta", 3), ("snapshot", 1), ("delta", 2)]
+    assert told == [*before, ("snapshot", 2), ("delta", 3)]
+    assert seen[4]["data"]["u"] == seen[3]["data"]["u"]
+    assert v.fired == {"skip_u": 1, "resnapshot": 1, "repeat_snapshot": 1}
 
 
 async def test_limits_liquidations_and_quiet_topics() -> None:
