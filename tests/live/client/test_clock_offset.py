@@ -19,21 +19,21 @@ delays = st.floats(0.0, 3.0)
 def test_signing_time_is_never_ahead_and_lies_within_the_best_round_trip(skew_ms, trips):
     clock = ManualClock(1_700_000_000_000)
     venue = VenueClock(clock)
-    best_s = float("inf")
+    took_s: list[float] = []
     for there_s, back_s, pause_s in trips:
         sent_s = clock.monotonic_s()
         clock.advance(there_s)
         stamp = clock.now_ms() + skew_ms
         clock.advance(back_s)
         venue.observe(stamp, sent_s, clock.monotonic_s())
-        best_s = min(best_s, clock.monotonic_s() - sent_s)
+        took_s.append(clock.monotonic_s() - sent_s)
         clock.advance(pause_s)
         true_ms = clock.now_ms() + skew_ms
         assert venue.signing_ms() <= true_ms
         assert true_ms - venue.signing_ms() <= 3000.0 * 2 + 2
         assert abs(venue.now_ms() - true_ms) <= venue.width_ms / 2 + 1
     if clock.monotonic_s() < 300.0:
-        assert venue.width_ms <= best_s * 1000.0 + 1e-3
+        assert venue.width_ms <= min(took_s[-SAMPLES_MAX:]) * 1000.0 + 1e-3
 
 
 def test_a_clock_that_was_set_is_followed_at_once():
