@@ -138,3 +138,5 @@ async def within(clock: Clock, awaitable: Awaitable[T], timeout_s: float) -> T:
         future.remove_done_callback(wake)
         if not future.done():
             future.cancel()
+        elif not future.cancelled():
+            future.exception()  # its failure has been seen, also where this wait was cancelled

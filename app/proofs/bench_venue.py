@@ -218,7 +218,7 @@ def replayed(minutes: int, coins: int) -> Iterator[Figure]:
                 cpu = min(cpu, (peer.ask()["cpu_ns"] - before) / closed)
                 wall = min(wall, took / closed)
         rates.append(1e9 / wall)
-        with_what = "an order book's worth in each" if orders else "no orders"
+        with_what = "a position and two orders in each" if orders else "no orders"
         yield Figure(
             f"replay at --speed max, {coins} coins, {with_what}",
             rates[-1],
