@@ -136,7 +136,12 @@ async def within(clock: Clock, awaitable: Awaitable[T], timeout_s: float) -> T:
     finally:
         alarm.cancel()
         future.remove_done_callback(wake)
+        # Whatever comes of it now is nobody's: an error of the last moment is not to be reported.
+        future.add_done_callback(_seen)
         if not future.done():
             future.cancel()
-        elif not future.cancelled():
-            future.exception()  # its failure has been seen, also where this wait was cancelled
+
+
+def _seen(future: asyncio.Future[T]) -> None:
+    if not future.cancelled():
+        future.exception()
