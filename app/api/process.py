@@ -56,7 +56,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         # NotImplementedError: no such handlers on this platform; RuntimeError: not the main thread
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        with contextlib.suppress(NotImplementedError, RuntimeError):
             loop.add_signal_handler(number, over.set)
     market = asyncio.create_task(_market(service), name="market")
     http = asyncio.create_task(server.serve(), name="http")

@@ -66,7 +66,7 @@ class World:
                 report = READERS[message.topic](row)
                 if message.topic == "wallet":
                     report = replace(report, updated_time=message.time)  # type: ignore[type-var]
-                self.told.append(report)  # type: ignore[arg-type]
+                self.told.append(report)
 
     @property
     def account(self) -> Any:
@@ -264,7 +264,7 @@ class CountsTwice(AccountView):
     def apply(self, report: Report) -> News:
         news = super().apply(report)
         if type(report).__name__ == "ExecutionReport" and not news.executions and not self.stale:
-            return replace(news, executions=(report,))  # type: ignore[arg-type]
+            return replace(news, executions=(report,))
         return news
 
 

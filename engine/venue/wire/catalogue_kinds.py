@@ -46,7 +46,7 @@ def _names(*rows: Any, more: str = "") -> frozenset[str]:
 
 def sample(kind: type[T], **given: Any) -> T:
     """Return a record with something in each field, to see what a writer makes of it."""
-    for f in fields(kind):  # type: ignore[arg-type] - records are dataclasses
+    for f in fields(kind):  # pyrefly: ignore[bad-argument-type] - a record
         if f.name not in given and f.default is MISSING and f.default_factory is MISSING:
             plain: dict[Any, Any] = {Decimal: _ONE, int: 1, str: "1", bool: False}
             given[f.name] = plain[f.type] if f.type in plain else next(iter(_words(f.type)), None)

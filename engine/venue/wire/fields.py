@@ -136,7 +136,7 @@ def _number(text: str) -> Decimal | None:
     number = Decimal(text)
     if "e" in text or "E" in text:
         # plain spelling first: an exponent must not come back as one
-        if abs(number.as_tuple().exponent) > EXPONENT_MAX:  # type: ignore[arg-type] - finite
+        if abs(number.as_tuple().exponent) > EXPONENT_MAX:  # pyrefly: ignore[bad-argument-type]
             return None
         number = Decimal(format(number, "f"))
     return number

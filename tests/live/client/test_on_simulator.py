@@ -102,7 +102,7 @@ class Client:
         await self.gate.close()
 
     def fault(self, kind: str, **more: Any) -> None:
-        self.sim.add_faults([Fault(kind=kind, **more)])  # type: ignore[arg-type]
+        self.sim.add_faults([Fault(kind=kind, **more)])
 
     @property
     def account(self) -> Any:

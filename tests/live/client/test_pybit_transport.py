@@ -77,7 +77,7 @@ def auth() -> Auth:
 
 @contextlib.asynccontextmanager
 async def transport(url: str, **options: float) -> AsyncIterator[PybitTransport]:
-    made = PybitTransport(url, SystemClock(), workers=2, **options)  # type: ignore[arg-type]
+    made = PybitTransport(url, SystemClock(), workers=2, **options)
     try:
         yield made
     finally:

@@ -92,7 +92,7 @@ class Feed:
         self.news: list[News] = []
         self.downs: list[StreamDown] = []
         self.feed = AccountFeed(
-            self.account,  # type: ignore[arg-type]
+            self.account,
             self.stream,
             self.clock,
             on_news=self.news.append,
@@ -235,11 +235,11 @@ async def test_a_fatal_end_is_told():
 
 async def test_executions_are_read_from_the_last_complete_reading_on():
     account, view = Account(), AccountView()
-    assert isinstance(await resync(account, view, since_ms=77), Resynced)  # type: ignore[arg-type]
+    assert isinstance(await resync(account, view, since_ms=77), Resynced)
     account.fills = [fill(1, 1, START_MS)]
-    await resync(account, view, since_ms=77)  # type: ignore[arg-type]
+    await resync(account, view, since_ms=77)
     view.apply(fill(1, 2, START_MS + 10**9))  # the stream is ahead: it may have missed some
-    await resync(account, view)  # type: ignore[arg-type]
+    await resync(account, view)
     assert account.spans == [77, 77, START_MS - 60_000]
 
 
@@ -247,7 +247,7 @@ async def test_a_failed_reading_tells_what_the_stream_brought():
     account, view = Account(), AccountView()
     account.broken["orders"] = Failed("no")
     account.pause = asyncio.Event()
-    task = asyncio.create_task(resync(account, view))  # type: ignore[arg-type]
+    task = asyncio.create_task(resync(account, view))
     await settle()
     view.apply(fill(1, 1, START_MS))
     account.pause.set()
@@ -260,7 +260,7 @@ async def test_an_order_placed_meanwhile_is_not_taken_for_ended():
     account, view = Account(), AccountView()
     account.pause = asyncio.Event()
     account.lookups["o1"] = [Found(order(1, "New", START_MS))]
-    task = asyncio.create_task(resync(account, view))  # type: ignore[arg-type]
+    task = asyncio.create_task(resync(account, view))
     await settle()
     view.apply(replace(order(1, "New", START_MS)))
     account.pause.set()

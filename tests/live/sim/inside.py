@@ -59,7 +59,7 @@ class Inside:
         return read(self.raw("POST", path, json.dumps(body), **options))
 
     def stream(self, name: str = "private", *topics: str, key: ApiKey | None = None) -> Session:
-        session = self.venue.connect(name, self.wall_ms)  # type: ignore[arg-type]
+        session = self.venue.connect(name, self.wall_ms)
         assert session is not None
         key = key or self.key
         expires = self.wall_ms + 10_000
