@@ -155,7 +155,7 @@ class Storm:
             if isinstance(event, Executed):
                 self.result.executions += 1
                 self.result.kinds[event.execution.exec_type.value] += 1
-                self.result.values += 2
+                self.result.values += 4
                 found = ledger_twin.check_execution(self.twins[event.uid], event.execution)
                 self._complain(found)
             elif isinstance(event, Refused):

@@ -1,14 +1,15 @@
 """Money once more, by other means: every figure of an account from its executions alone.
 
 Independent of the machine on purpose: integers and fractions instead of Decimal, signed sizes
-instead of sides. Only the rule is shared, and it stands in `engine.venue.exchange.ledger`.
+instead of sides, and not one function of the machine's. Only the rule is shared, and it stands in
+`engine.venue.exchange.ledger`. The storm of `ledger` and the laws of the tests both use it.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.venue.exchange.records import Account, ClosedPnl, Execution, LogRow
 
@@ -48,6 +49,15 @@ class Closing:
     fills: int = 0
 
 
+class Booked(NamedTuple):
+    """What one execution comes to."""
+
+    pnl: Fraction  # before fees
+    fee: Fraction
+    closed: Fraction
+    value: Fraction
+
+
 @dataclass(slots=True)
 class Twin:
     """An account recomputed; feed it executions in the order they happened."""
@@ -60,21 +70,20 @@ class Twin:
         """Book money in or out."""
         self.cash += fraction(amount)
 
-    def book(self, execution: Execution) -> tuple[Fraction, Fraction, Fraction]:
-        """Book one execution; returns (profit before fees, fee, change of the wallet)."""
+    def book(self, execution: Execution) -> Booked:
+        """Book one execution, whatever it says of its own value, fee, profit and closed part."""
         slot = self.slots.setdefault((execution.symbol, execution.position_idx), Slot())
         if execution.exec_type.value == "Funding":
             mark, rate = fraction(execution.mark_price), fraction(execution.fee_rate)
             fee = half_even(slot.size * mark * rate, _AMOUNT)
-            self.cash -= fee
-            slot.realised -= fee
-            return Fraction(0), fee, -fee
-        pnl, fee = self._trade(slot, execution)
-        self.cash += pnl - fee
-        slot.realised += pnl - fee
-        return pnl, fee, pnl - fee
+            booked = Booked(Fraction(0), fee, Fraction(0), abs(slot.size) * mark)
+        else:
+            booked = self._trade(slot, execution)
+        self.cash += booked.pnl - booked.fee
+        slot.realised += booked.pnl - booked.fee
+        return booked
 
-    def _trade(self, slot: Slot, execution: Execution) -> tuple[Fraction, Fraction]:
+    def _trade(self, slot: Slot, execution: Execution) -> Booked:
         price = fraction(execution.exec_price)
         signed = fraction(execution.exec_qty) * (1 if execution.side.value == "Buy" else -1)
         fee = half_even(abs(signed) * price * fraction(execution.fee_rate), _AMOUNT)
@@ -115,20 +124,23 @@ class Twin:
             slot.open_fee += open_part
         if slot.size == 0:
             slot.entry = Fraction(0)
-        return pnl, fee
+        return Booked(pnl, fee, closed, abs(signed) * price)
 
 
 def check_execution(twin: Twin, execution: Execution) -> list[str]:
     """Book an execution on both sides' terms; returns what does not agree."""
-    pnl, fee, _ = twin.book(execution)
-    faults = []
-    for name, ours, theirs in (
-        ("exec_pnl", pnl, execution.exec_pnl),
-        ("exec_fee", fee, execution.exec_fee),
-    ):
-        if ours != fraction(theirs):
-            faults.append(f"{execution.exec_id} {name}: {theirs} booked, {ours} recomputed")
-    return faults
+    booked = twin.book(execution)
+    pairs = (
+        ("exec_pnl", booked.pnl, execution.exec_pnl),
+        ("exec_fee", booked.fee, execution.exec_fee),
+        ("closed_size", booked.closed, execution.closed_size),
+        ("exec_value", booked.value, execution.exec_value),
+    )
+    return [
+        f"{execution.exec_id} {name}: {theirs} booked, {ours} recomputed"
+        for name, ours, theirs in pairs
+        if ours != fraction(theirs)
+    ]
 
 
 def check_log(rows: Iterable[LogRow]) -> list[str]:

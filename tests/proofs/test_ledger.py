@@ -19,7 +19,7 @@ def test_a_storm_is_recomputed_to_the_last_digit() -> None:
     assert {"Trade", "Funding", "BustTrade", "AdlTrade"} <= set(found.kinds)
 
 
-@pytest.mark.parametrize("field", ["exec_pnl", "exec_fee"])
+@pytest.mark.parametrize("field", ["exec_pnl", "exec_fee", "closed_size", "exec_value"])
 def test_an_amount_off_by_the_last_digit_is_noticed(
     field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

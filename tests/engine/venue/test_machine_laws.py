@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.proofs import ledger_twin
 from engine.venue.exchange.events import Accepted, Executed, OrderChanged, Refused
 from engine.venue.exchange.records import Account
 from engine.venue.words import LogType, MarginMode, PositionMode
 from tests.engine.venue.crowd import Crowd
 from tests.engine.venue.desk import D
-from tests.naive.venue_ledger import frac, recompute
 
 pytestmark = pytest.mark.laws
 SEEDS = st.integers(0, 2**32 - 1)
@@ -174,29 +174,20 @@ def audit(seed: int, *, thin: bool, steps: int = 2 * STEPS) -> None:
     for _ in range(steps):
         crowd.step(crowd.command())
     for account in crowd.accounts():
-        moved = open_money(account)
-        told = recompute(account, moved)
-        assert told.wallet == frac(account.wallet.wallet_balance)
-        assert sum(frac(row.change) for row in account.log) == told.wallet
-        for row in account.log:
-            assert row.change == row.cash_flow + row.funding - row.fee
-        for key, slot in told.slots.items():
-            position = account.positions[key]
-            signed = frac(position.size) * (position.side.sign if position.side else 0)
-            assert slot.size == signed
-            assert slot.realised == frac(position.cum_realised_pnl)
-            if slot.size:
-                assert slot.entry == frac(position.entry_price)
-                assert slot.open_fee == frac(position.open_fee)
-        for row in account.closed_pnl:
-            assert told.closed[row.order_id] == frac(row.closed_pnl)
-        rows = sum(frac(row.closed_size) for row in account.closed_pnl)
+        twin = ledger_twin.Twin()
+        twin.transfer(open_money(account))
+        wrong = [
+            fault
+            for each in account.executions
+            for fault in ledger_twin.check_execution(twin, each)
+        ]
+        wrong += ledger_twin.check_log(account.log)
+        wrong += ledger_twin.check_account(twin, account)
+        assert not wrong
+        rows = sum(row.closed_size for row in account.closed_pnl)
         waiting = {o.order_id for o in account.open_orders.values()}
-        by_fill = sum(frac(e.closed_size) for e in account.executions if e.order_id not in waiting)
+        by_fill = sum(e.closed_size for e in account.executions if e.order_id not in waiting)
         assert rows == by_fill
-        for each in account.executions:
-            if each.exec_id in told.pnl:
-                assert told.pnl[each.exec_id] == frac(each.exec_pnl)
 
 
 @given(seed=SEEDS, thin=st.booleans())
