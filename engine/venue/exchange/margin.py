@@ -229,16 +229,56 @@ def cross_totals(world: World, account: Account) -> Totals:
 def cross_liquidation_price(
     world: World, account: Account, market: Market, position: Position
 ) -> Decimal | None:
-    """Estimate the mark at which the account's rate reaches 1, the other marks standing still."""
+    """Return the first tick of mark at which the account is taken over, the other marks at rest.
+
+    Everything the account holds of the symbol moves with its mark, through the tiers on the way.
+    None where that never happens within the contract's price range.
+    """
     side = position.side
     if side is None:
         return None
+    keys = ((market.symbol, idx) for idx in (0, 1, 2))
+    held = [each for key in keys if (each := account.positions.get(key)) and each.side is not None]
     totals = cross_totals(world, account)
-    mark = market.quote.mark
-    rate = tier_of(market.instrument, position.size * mark).maintenance_rate
-    room = (totals.balance - totals.maintenance) / position.size
-    price = mark - side.sign * room / (ONE - side.sign * rate)
-    return shown_price(market.instrument, price, side)
+    mark, instrument = market.quote.mark, market.instrument
+    kept = sum((maintenance(instrument, each, mark) for each in held), ZERO)
+    fixed = totals.balance - totals.maintenance + kept
+    near = mark
+    for far in _segments(instrument, held, mark, side):
+        margin_there = slope = ZERO
+        for each in held:
+            if each.side is None:
+                continue
+            tier = tier_of(instrument, each.size * (near + far) / 2)
+            margin_there += each.size * near * tier.maintenance_rate - tier.deduction
+            slope += each.size * (each.side.sign - tier.maintenance_rate)
+        moved = sum((unrealised(each, near) - unrealised(each, mark) for each in held), ZERO)
+        room = fixed + moved - margin_there
+        if room <= 0:
+            return _reached(instrument, near, side)
+        if slope * (far - near) + room <= 0:
+            return _reached(instrument, near - room / slope, side)
+        near = far
+    return None
+
+
+def _segments(
+    instrument: Instrument, held: list[Position], mark: Decimal, side: Side
+) -> list[Decimal]:
+    """Return the ends of the stretches of mark within which no tier changes, on the losing way."""
+    rises = side is Side.SELL
+    end = max(instrument.max_price, mark) if rises else ZERO
+    limits = [tier.limit / each.size for each in held for tier in tiers_of(instrument)]
+    between = {at for at in limits if min(mark, end) < at < max(mark, end)}
+    return [*sorted(between, reverse=not rises), end]
+
+
+def _reached(instrument: Instrument, price: Decimal, side: Side) -> Decimal | None:
+    """Return the first tick at or beyond a price on the losing way, None out of range."""
+    beyond = instrument.floor_price if side is Side.BUY else instrument.ceil_price
+    on_tick = beyond(price)
+    lowest = max(instrument.min_price, instrument.tick_size)
+    return on_tick if lowest <= on_tick <= instrument.max_price else None
 
 
 def show_position(world: World, account: Account, position: Position) -> None:
