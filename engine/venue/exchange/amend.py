@@ -9,7 +9,7 @@ from engine.venue.exchange.commands import AmendOrder
 from engine.venue.exchange.events import Accepted, Refused
 from engine.venue.exchange.records import Account, Order
 from engine.venue.exchange.state import Market, World
-from engine.venue.words import StopOrderType, TriggerBy
+from engine.venue.words import StopOrderType, TpslMode, TriggerBy
 
 UNCHANGED = "The order remains unchanged as the parameters entered match the existing ones."
 
@@ -114,7 +114,20 @@ def _refused(
         or _attached_refused(market, order, before, draft)
         or checks.status(market, world.now_ms, reduces=order.reduce_only or draft.qty <= before.qty)
         or _protective_refused(account, order, before, draft)
+        or _opening_refused(world, market, account, order, before, draft)
     )
+
+
+def _opening_refused(
+    world: World, market: Market, account: Account, order: Order, before: Draft, draft: Draft
+) -> NO:
+    """Refuse an enlargement that the door would refuse as an order."""
+    if order.reduce_only or draft.qty <= before.qty:
+        return None
+    position = world.slot(account, order.symbol, order.position_idx)
+    more = draft.qty if order.is_conditional else draft.qty - before.qty
+    leaves = draft.qty - order.cum_exec_qty
+    return checks.opening(market, account, position, order.side, leaves, more)
 
 
 def _qty_refused(market: Market, order: Order, before: Draft, draft: Draft) -> NO:
@@ -162,9 +175,14 @@ def _attached_refused(market: Market, order: Order, before: Draft, draft: Draft)
     if order.reduce_only:
         return checks.PARAMS, "reduce-only order cannot carry takeProfit or stopLoss"
     base = draft.price or draft.trigger_price or market.quote.last
-    return checks.protection(
-        market.instrument, order.side, draft.take_profit, draft.stop_loss, base
-    )
+    return checks.tpsl_shape(
+        order.tpsl_mode or TpslMode.FULL,
+        order.tp_order_type,
+        order.sl_order_type,
+        draft.tp_limit_price,
+        draft.sl_limit_price,
+        market.instrument,
+    ) or checks.protection(market.instrument, order.side, draft.take_profit, draft.stop_loss, base)
 
 
 def _protective_refused(account: Account, order: Order, before: Draft, draft: Draft) -> NO:

@@ -9,7 +9,7 @@ from engine.venue.exchange import margin
 from engine.venue.exchange.commands import CreateOrder, Price
 from engine.venue.exchange.life import PARTIAL
 from engine.venue.exchange.records import ZERO, Account, Position
-from engine.venue.exchange.state import FALLING, RISING, Market, World
+from engine.venue.exchange.state import FALLING, RISING, Market
 from engine.venue.instrument import Instrument, plain
 from engine.venue.words import (
     InstrumentStatus,
@@ -177,19 +177,19 @@ def tpsl_shape(
     return None
 
 
-def counts(account: Account, symbol: str, *, conditional: bool) -> NO:
-    """Refuse one more order than the venue keeps."""
+def counts(account: Account, symbol: str, wanted: Decimal, *, conditional: bool) -> NO:
+    """Refuse more orders than the venue keeps; `wanted` of them are to come."""
     orders = account.open_of(symbol).values()
-    if len(orders) < STOP_ORDERS_MAX:
+    if len(orders) + wanted <= STOP_ORDERS_MAX:
         return None
     if conditional:
         stops = sum(1 for each in orders if each.is_conditional and each.stop_order_type == "Stop")
-        if stops >= STOP_ORDERS_MAX:
+        if stops + wanted > STOP_ORDERS_MAX:
             return 110009, "The number of stop orders exceeds the maximum allowable limit"
         return None
-    if len(orders) < ACTIVE_ORDERS_MAX:
+    if len(orders) + wanted <= ACTIVE_ORDERS_MAX:
         return None
-    if sum(1 for each in orders if not each.is_conditional) >= ACTIVE_ORDERS_MAX:
+    if sum(1 for each in orders if not each.is_conditional) + wanted > ACTIVE_ORDERS_MAX:
         return 110020, "Not allowed to have more than 500 active orders."
     return None
 
@@ -225,32 +225,33 @@ def slippage(command: CreateOrder) -> NO:
     return PARAMS, "params error: slippageToleranceType invalid"
 
 
-def risk_limit(
-    world: World,
-    market: Market,
-    account: Account,
-    position: Position | None,
-    command: CreateOrder,
-    qty: Decimal,
-) -> NO:
-    """Refuse an order that would carry the position beyond what its leverage allows."""
-    held = position.size if position is not None else ZERO
-    leverage = position.leverage if position is not None else None
-    mark = market.quote.mark
-    waiting = sum(
-        (
-            each.qty - each.cum_exec_qty
-            for each in account.open_of(command.symbol).values()
-            if each.side is command.side and not each.reduce_only and not each.is_conditional
-        ),
-        ZERO,
+def exposure(account: Account, position: Position, side: Side) -> Decimal:
+    """Return how much would be held on a side if everything waiting there were filled."""
+    held = position.size if position.side is side else -position.size
+    waiting = (
+        each.qty - each.cum_exec_qty
+        for each in account.open_of(position.symbol).values()
+        if each.side is side and not each.reduce_only and not each.is_conditional
     )
-    signed = held if position is None or position.side is command.side else -held
-    value = (signed + waiting + qty) * mark
+    return held + sum(waiting, ZERO)
+
+
+def opening(
+    market: Market, account: Account, position: Position, side: Side, leaves: Decimal, more: Decimal
+) -> NO:
+    """Refuse what would open where only reducing is allowed, or beyond what the leverage allows.
+
+    `leaves` is what the order may still fill, `more` how much of it does not wait already.
+    """
+    widens = position.side in (None, side) or leaves > position.size
+    if position.is_reduce_only and widens:
+        return 110023, (
+            "Currently you can only reduce your positions on this contract. "
+            "Check our announcement or contact customer service for details."
+        )
+    value = (exposure(account, position, side) + more) * market.quote.mark
     tier = margin.tier_of(market.instrument, value)
-    if leverage is None:
-        leverage = world.slot(account, command.symbol, command.position_idx).leverage
-    if leverage > tier.leverage_max or value > tier.limit:
+    if position.leverage > tier.leverage_max or value > tier.limit:
         return 110090, (
             "Order placement failed as your position may exceed the max limit. "
             f"Please adjust your leverage to {plain(tier.leverage_max)} or below"

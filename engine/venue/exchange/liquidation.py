@@ -15,6 +15,7 @@ from engine.venue.words import (
     OrderType,
     PositionMode,
     PositionStatus,
+    Side,
     TimeInForce,
 )
 
@@ -59,14 +60,18 @@ def _take_isolated(world: World, market: Market, account: Account, position: Pos
         return
     world.seq += 1
     _cancel_orders(world, market, account, position.symbol)
-    _announce(world, account, position)
-    while _ruined(position, market.quote.mark):
+    announce(world, account, position, PositionStatus.LIQ)
+    mark, instrument = market.quote.mark, market.instrument
+    while _ruined(position, mark) and position.side is not None:
         excess = _excess(market, position)
-        if excess:  # one rung down: what lies above the lower tier goes at mark
-            price = market.instrument.floor_price(market.quote.mark)
+        price = margin.bankruptcy_price(instrument, position)
+        if excess and (mark - price) * position.side.sign > 0:
+            # one rung down: what lies above the lower tier goes at mark, as long as that is
+            # better than the bankruptcy price
+            rounded = instrument.floor_price if position.side is Side.BUY else instrument.ceil_price
+            price = rounded(mark)
             _close(world, market, account, position, excess, price, CreateType.LIQUIDATION)
             continue
-        price = margin.bankruptcy_price(market.instrument, position)
         _close(world, market, account, position, position.size, price, CreateType.TAKE_OVER)
 
 
@@ -101,9 +106,10 @@ def _cancel_orders(world: World, market: Market, account: Account, symbol: str) 
         life.cancel(world, market, account, order, CancelType.PREPARE_LIQ)
 
 
-def _announce(world: World, account: Account, position: Position) -> None:
+def announce(world: World, account: Account, position: Position, status: PositionStatus) -> None:
+    """Tell that the venue is about to take a position, or part of it."""
     margin.show_position(world, account, position)
-    position.position_status = PositionStatus.LIQ
+    position.position_status = status
     position.updated_time = world.now_ms
     world.out.append(PositionChanged(account.uid, position.copy()))
 
@@ -193,7 +199,7 @@ def _check_cross(world: World, account: Account) -> None:
         if not _account_ruined(world, account):
             return
         market = world.markets[position.symbol]
-        _announce(world, account, position)
+        announce(world, account, position, PositionStatus.LIQ)
         price = _cross_bust_price(world, account, market, position)
         _close(world, market, account, position, position.size, price, CreateType.TAKE_OVER)
 

@@ -1,6 +1,6 @@
 """A contract's life: it is listed, its rules change, it is delisted; and the venue's ADL."""
 
-from engine.venue.exchange import life, liquidation, margin, positions
+from engine.venue.exchange import life, liquidation, positions
 from engine.venue.exchange.checks import PARAMS
 from engine.venue.exchange.commands import Deleverage, ListInstrument
 from engine.venue.exchange.events import Accepted, Refused
@@ -78,8 +78,7 @@ def deleverage(world: World, market: Market, account: Account, command: Delevera
     for order in list(account.open_of(command.symbol).values()):
         if not order.is_conditional:
             life.cancel(world, market, account, order, CancelType.PREPARE_ADL)
-    margin.show_position(world, account, position)
-    position.position_status = PositionStatus.ADL
+    liquidation.announce(world, account, position, PositionStatus.ADL)
     liquidation.close_by_venue(
         world,
         market,

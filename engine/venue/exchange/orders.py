@@ -1,13 +1,13 @@
 """What users do with orders: create, amend, cancel."""
 
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from engine.venue.exchange import checks, life, matching, positions, triggers
 from engine.venue.exchange.checks import NO
 from engine.venue.exchange.commands import CancelAll, CancelOrder, CreateOrder
 from engine.venue.exchange.events import Accepted, Refused
-from engine.venue.exchange.records import Account, Order, Position
+from engine.venue.exchange.records import ZERO, Account, Order, Position
 from engine.venue.exchange.state import Market, World
 from engine.venue.words import (
     CancelType,
@@ -21,6 +21,8 @@ from engine.venue.words import (
     TpslMode,
     TriggerBy,
 )
+
+ONE = Decimal(1)
 
 
 def create(world: World, market: Market, account: Account, command: CreateOrder) -> None:
@@ -102,19 +104,28 @@ def _refused_at_door(
 ) -> NO:
     instrument = market.instrument
     conditional = command.trigger_price is not None
+    # A position that new rules left off the grid may still be closed.
+    whole = reduces and position is not None and ZERO < qty == position.size
     return (
         checks.status(market, world.now_ms, reduces=reduces)
         or checks.link_id(account, command.order_link_id)
         or checks.position_idx(account, command.symbol, command.position_idx)
         or _price_refused(market, command)
         or (checks.reduce_only(position, command.side) if reduces else None)
-        or checks.quantity(instrument, command.order_type, qty, reduces=reduces)
+        or (
+            None if whole else checks.quantity(instrument, command.order_type, qty, reduces=reduces)
+        )
         or checks.notional(instrument, qty, command.price or market.quote.last, reduces=reduces)
         or checks.slippage(command)
         or _trigger_refused(market, command)
         or _attached_refused(market, account, position, command, reduces=reduces)
-        or checks.counts(account, command.symbol, conditional=conditional)
-        or (None if reduces else _opening_refused(world, market, account, position, command, qty))
+        or checks.counts(
+            account,
+            command.symbol,
+            _counted(market, position, command, qty, reduces=reduces),
+            conditional=conditional,
+        )
+        or (None if reduces else _opening_refused(world, market, account, command, qty))
     )
 
 
@@ -136,19 +147,23 @@ def _trigger_refused(market: Market, command: CreateOrder) -> NO:
 
 
 def _opening_refused(
-    world: World,
-    market: Market,
-    account: Account,
-    position: Position | None,
-    command: CreateOrder,
-    qty: Decimal,
+    world: World, market: Market, account: Account, command: CreateOrder, qty: Decimal
 ) -> NO:
-    if position is not None and position.is_reduce_only and position.side in (None, command.side):
-        return 110023, (
-            "Currently you can only reduce your positions on this contract. "
-            "Check our announcement or contact customer service for details."
-        )
-    return checks.risk_limit(world, market, account, position, command, qty)
+    position = world.slot(account, command.symbol, command.position_idx)
+    return checks.opening(market, account, position, command.side, qty, qty)
+
+
+def _counted(
+    market: Market, position: Position | None, command: CreateOrder, qty: Decimal, *, reduces: bool
+) -> Decimal:
+    """Return how many orders a command leaves waiting at most: a big close is split."""
+    conditional = command.trigger_price is not None
+    if not reduces or (command.order_type is OrderType.MARKET and not conditional):
+        return ONE
+    if position is not None and not conditional:
+        qty = min(qty, position.size)
+    most = checks.quantity_max(market.instrument, command.order_type)
+    return (qty / most).to_integral_value(ROUND_CEILING)
 
 
 def _attached_refused(

@@ -46,6 +46,7 @@ def apply_fill(
     pnl = ZERO
     if closed:
         pnl = _close(world, position, order, closed, price, fee - open_part, exec_type)
+    anew = position.side is None
     if opened:
         _open(world, position, order, opened, price, open_part)
     order.cum_exec_qty += qty
@@ -70,7 +71,7 @@ def apply_fill(
         is_maker=is_maker,
     )
     if opened:
-        protect.attach(world, market, account, position, order, opened)
+        protect.attach(world, market, account, position, order, opened, anew=anew)
 
 
 def _close(

@@ -166,15 +166,22 @@ def _follow_trail(market: Market, account: Account, position: Position) -> None:
 
 
 def attach(
-    world: World, market: Market, account: Account, position: Position, order: Order, qty: Decimal
+    world: World,
+    market: Market,
+    account: Account,
+    position: Position,
+    order: Order,
+    qty: Decimal,
+    *,
+    anew: bool,
 ) -> None:
-    """Let an order's attached TP/SL come alive: `qty` of it has just opened a position."""
+    """Let an order's attached TP/SL come alive: `qty` of it has just opened (`anew`) or grown."""
     if order.take_profit is None and order.stop_loss is None:
         return
     if order.tpsl_mode is TpslMode.PARTIAL:
         _attach_partial(world, market, account, position, order, qty)
         return
-    if order.tpsl_applied:
+    if order.tpsl_applied and not anew:
         return
     order.tpsl_applied = True
     position.parent_order_link_id = order.order_link_id
@@ -190,8 +197,8 @@ def _attach_partial(
     present = [
         account.open_orders[order_id]
         for order_id in (order.child_tp_order_id, order.child_sl_order_id)
-        if order_id in account.open_orders
-    ]
+        if order_id in account.open_orders and account.open_orders[order_id].is_conditional
+    ]  # one that has fired covers what it covered
     if present and not world.one_child_per_fill:
         for each in present:
             each.qty += qty

@@ -20,7 +20,7 @@ from engine.venue.exchange.ledger import book_row, q8
 from engine.venue.exchange.records import Account, Position
 from engine.venue.exchange.state import Market, World
 from engine.venue.instrument import plain
-from engine.venue.words import LogType, MarginMode, PositionMode
+from engine.venue.words import LogType, MarginMode, PositionMode, Side
 
 
 def open_account(world: World, command: OpenAccount) -> None:
@@ -104,14 +104,21 @@ def _leverage_refused(
         if leverage > instrument.leverage_max:
             return _too_much(leverage, instrument.leverage_max)
     for slot, leverage in zip(slots, wanted, strict=False):
-        if market.price is None or slot.side is None:
+        if market.price is None:
             continue
-        tier = margin.tier_of(instrument, slot.size * market.quote.mark)
+        most = max(checks.exposure(account, slot, side) for side in _opening_sides(slot))
+        tier = margin.tier_of(instrument, most * market.quote.mark)
         if leverage > tier.leverage_max:
             return _too_much(leverage, tier.leverage_max)
     if all(slot.leverage == leverage for slot, leverage in zip(slots, wanted, strict=False)):
         return 110043, "leverage not modified"
     return None
+
+
+def _opening_sides(slot: Position) -> tuple[Side, ...]:
+    if slot.position_idx == 0:
+        return (Side.BUY, Side.SELL)
+    return (Side.BUY,) if slot.position_idx == checks.HEDGE_LONG else (Side.SELL,)
 
 
 def _too_much(leverage: Decimal, most: Decimal) -> tuple[int, str]:
@@ -174,12 +181,14 @@ def _switch_refused(account: Account, symbol: str, mode: PositionMode) -> NO:
 def _switch(world: World, account: Account, symbol: str, mode: PositionMode) -> None:
     changed = account.mode_of(symbol) is not mode
     used = any(name == symbol for name, _ in account.positions)
-    leverage = _slots(world, account, symbol)[0].leverage if used else None
+    slots = _slots(world, account, symbol) if used else ()
+    leverage = slots[0].leverage if slots else None
+    flagged = any(slot.is_reduce_only for slot in slots)
     account.position_mode[symbol] = mode
     if leverage is None or not changed:
         return
     for slot in _slots(world, account, symbol):
-        slot.leverage = leverage
+        slot.leverage, slot.is_reduce_only = leverage, flagged
         world.touch(account, slot)
 
 

@@ -163,7 +163,9 @@ def _apply_trailing(market: Market, position: Position, command: SetTradingStop)
     if command.trailing_stop is not None and not command.trailing_stop:
         position.trailing_stop = position.active_price = position.trail_extreme = None
         return
+    waits = position.trailing_stop is not None and position.trail_extreme is None
+    if not (waits and command.active_price is None):  # what is still awaited stays
+        position.active_price = command.active_price or market.quote.last
     position.trailing_stop = command.trailing_stop or position.trailing_stop
-    position.active_price = command.active_price or market.quote.last
     position.trail_extreme = None
     triggers.trail(position, market.quote.last)

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from engine.venue.exchange import life, margin, matching, positions
+from engine.venue.exchange import checks, life, margin, matching, positions
 from engine.venue.exchange.records import ZERO, Account, Order, Position
 from engine.venue.exchange.state import FALLING, RISING, Market, World
 from engine.venue.words import (
@@ -86,6 +86,11 @@ def fire(world: World, market: Market, account: Account, order: Order) -> None:
             life.cancel(world, market, account, order, CancelType.REDUCE_ONLY)
             return
         order.qty = min(order.qty, room)
+    else:
+        barred = _barred(world, market, account, order)
+        if barred is not None:
+            life.cancel(world, market, account, order, barred)
+            return
     if order.order_type is OrderType.MARKET:
         order.price = matching.slippage_limit(world, market, order)
     elif order.price is not None:
@@ -94,6 +99,18 @@ def fire(world: World, market: Market, account: Account, order: Order) -> None:
         life.cancel(world, market, account, order, CancelType.INSUFFICIENT)
         return
     matching.take(world, market, account, order)
+
+
+def _barred(world: World, market: Market, account: Account, order: Order) -> CancelType | None:
+    """Return why an order may no longer open anything, though the door once let it in."""
+    if checks.status(market, world.now_ms, reduces=False):
+        return CancelType.DELISTING
+    position = world.slot(account, order.symbol, order.position_idx)
+    if position.is_reduce_only and (
+        position.side is not order.side.other or order.qty > position.size
+    ):
+        return CancelType.REDUCE_ONLY
+    return None
 
 
 def _cancel_sibling(world: World, market: Market, account: Account, order: Order) -> None:
