@@ -168,12 +168,14 @@ def _trigger_refused(market: Market, order: Order, before: Draft, draft: Draft) 
 def _attached_refused(market: Market, order: Order, before: Draft, draft: Draft) -> NO:
     new = (draft.take_profit, draft.stop_loss, draft.tp_limit_price, draft.sl_limit_price)
     old = (before.take_profit, before.stop_loss, before.tp_limit_price, before.sl_limit_price)
-    if new == old:
+    based = (draft.price, draft.trigger_price) == (before.price, before.trigger_price)
+    if new == old and (based or order.cum_exec_qty):
         return None
     if order.cum_exec_qty:
         return 110059, "It is not allowed to amend TP/SL of a partially filled order"
     if order.reduce_only:
-        return checks.PARAMS, "reduce-only order cannot carry takeProfit or stopLoss"
+        text = "reduce-only order cannot carry takeProfit or stopLoss"
+        return (checks.PARAMS, text) if new != old else None
     base = draft.price or draft.trigger_price or market.quote.last
     return checks.tpsl_shape(
         order.tpsl_mode or TpslMode.FULL,

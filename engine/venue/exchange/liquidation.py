@@ -59,7 +59,7 @@ def _take_isolated(world: World, market: Market, account: Account, position: Pos
     if position.auto_add_margin and _top_up(world, market, account, position):
         return
     world.seq += 1
-    _cancel_orders(world, market, account, position.symbol)
+    _cancel_orders(world, market, account, position)
     announce(world, account, position, PositionStatus.LIQ)
     mark, instrument = market.quote.mark, market.instrument
     while _ruined(position, mark) and position.side is not None:
@@ -101,8 +101,11 @@ def _top_up(world: World, market: Market, account: Account, position: Position) 
     return not _ruined(position, market.quote.mark)
 
 
-def _cancel_orders(world: World, market: Market, account: Account, symbol: str) -> None:
-    for order in list(account.open_of(symbol).values()):
+def _cancel_orders(world: World, market: Market, account: Account, position: Position) -> None:
+    """Cancel what waits on the symbol; the stops of a hedge's other leg lock nothing and stay."""
+    for order in list(account.open_of(position.symbol).values()):
+        if order.is_conditional and order.position_idx != position.position_idx:
+            continue
         life.cancel(world, market, account, order, CancelType.PREPARE_LIQ)
 
 

@@ -293,7 +293,9 @@ def show_position(world: World, account: Account, position: Position) -> None:
         position.unrealised_pnl = position.margin = ZERO
         position.liq_price = position.bust_price = position.break_even_price = None
         position.position_status = PositionStatus.NORMAL
+        position.adl_rank_indicator = 0
         return
+    position.adl_rank_indicator = market.deleveraging().rank(position)
     instrument = market.instrument
     rate = account.taker_fee_rate
     fee = fee_to_close(position.size, position.entry_price, position.leverage, side, rate)

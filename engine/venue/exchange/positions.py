@@ -221,6 +221,8 @@ def relock(market: Market, account: Account, position: Position) -> None:
     """Redo what a position locks and where it would be taken over."""
     key = (account.uid, position.position_idx)
     slot_key = (position.symbol, position.position_idx)
+    if market.queue is not None:
+        market.queue.place(key, position)
     if position.side is None:
         market.holders.pop(key, None)
         account.locked.pop(slot_key, None)

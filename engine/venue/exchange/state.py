@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from engine.venue.exchange import adl
 from engine.venue.exchange.book import BookModel, Ladder, Level
 from engine.venue.exchange.commands import Price
 from engine.venue.exchange.events import Event, OrderChanged
@@ -65,6 +66,7 @@ class Market:
         "holders",
         "instrument",
         "price",
+        "queue",
         "sells",
         "stops",
         "symbol",
@@ -89,6 +91,7 @@ class Market:
         self._asks: Ladder | None = None  # what a buyer takes, since the last price
         self._bids: Ladder | None = None
         self.band_edges: tuple[Decimal, Decimal] | None = None  # to buy, to sell; of this price
+        self.queue: adl.Queue | None = None  # worked out when somebody looks
 
     def ladder(self, book: BookModel, taker: Side) -> Ladder:
         """Return the side of the book that a taker eats."""
@@ -111,7 +114,13 @@ class Market:
         """Take a new price; it brings a fresh book."""
         self.price = price
         self._asks = self._bids = None
-        self.band_edges = None
+        self.band_edges = self.queue = None
+
+    def deleveraging(self) -> adl.Queue:
+        """Return the deleveraging queue at the present mark."""
+        if self.queue is None:
+            self.queue = adl.line_up(self.holders, self.quote.mark)
+        return self.queue
 
     def resting(self, side: Side) -> Watch:
         """Return where a side's resting orders wait."""

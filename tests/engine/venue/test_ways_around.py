@@ -200,3 +200,19 @@ def test_a_contract_of_little_leverage_takes_a_first_order() -> None:
     desk = Desk(instrument=contract(leverage_max=D(5), tiers=low))
     accepted(desk.create(BUY, "1"))
     assert desk.position().leverage == 5
+
+
+def test_a_take_over_leaves_the_stops_of_the_other_leg(desk: Desk) -> None:
+    desk.do(SwitchMode(uid=1, symbol=SYMBOL, mode=PositionMode.HEDGE))
+    desk.create(BUY, "10", position_idx=1, stop_loss="50")
+    desk.create(SELL, "10", position_idx=2, stop_loss="110")
+    assert fills(desk.price("90"))[0].exec_type == "BustTrade"
+    assert desk.position(2).stop_loss == 110
+    assert [order.position_idx for order in desk.open_orders()] == [2]
+
+
+def test_a_price_is_not_amended_past_its_stop(desk: Desk) -> None:
+    order = accepted(desk.create(BUY, "1", "99", stop_loss="98"))
+    assert refused(desk.amend(order, price="97")) == 10001
+    accepted(desk.amend(order, price="98.5"))
+    accepted(desk.amend(order, price="97", stop_loss="96"))
