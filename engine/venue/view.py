@@ -158,6 +158,7 @@ class AccountView:
 
     def _has_stop(self, position: PositionReport) -> bool:
         kinds = ("StopLoss", "TrailingStop", "PartialStopLoss")
+        winning = 1 if position.side == "Buy" else 2  # the triggerDirection that takes profit
         covered = ZERO
         for order in self.open_orders(position.symbol):
             if order.position_idx != position.position_idx or order.side == position.side:
@@ -166,6 +167,8 @@ class AccountView:
                 order.reduce_only and order.stop_order_type == "Stop"
             ):
                 continue
+            if order.stop_order_type == "Stop" and order.trigger_direction == winning:
+                continue  # a take-profit in disguise: some clients place theirs so
             if order.stop_order_type == "StopLoss" or not order.qty:
                 return True  # of the whole position, whatever its size
             covered += order.qty - order.cum_exec_qty

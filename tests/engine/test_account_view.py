@@ -321,7 +321,9 @@ def test_unprotected_positions_are_named():
     stop = order(2, "Untriggered", 11, side="Sell", reduce_only=True, stop_order_type="Stop")
     view.apply(replace(stop, qty=D(1)))
     assert view.unprotected() == [bare]  # half of it
-    view.apply(replace(stop, qty=D(2), updated_time=12))
+    view.apply(replace(stop, qty=D(2), updated_time=12, trigger_direction=1))
+    assert view.unprotected() == [bare]  # it takes profit and stops nothing
+    view.apply(replace(stop, qty=D(2), updated_time=13, trigger_direction=2))
     assert view.unprotected() == []
 
 

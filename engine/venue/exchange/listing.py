@@ -25,6 +25,8 @@ def list_instrument(world: World, command: ListInstrument) -> None:
         _cancel_openers(world, market)
     elif instrument.status is InstrumentStatus.CLOSED and market.price is not None:
         _deliver(world, market)
+    if market.price is not None:
+        liquidation.check(world, market)  # harder tiers ruin at once, not at the next price
 
 
 def _review_holders(world: World, market: Market, before: Instrument) -> None:

@@ -216,3 +216,11 @@ def test_a_price_is_not_amended_past_its_stop(desk: Desk) -> None:
     assert refused(desk.amend(order, price="97")) == 10001
     accepted(desk.amend(order, price="98.5"))
     accepted(desk.amend(order, price="97", stop_loss="96"))
+
+
+def test_harder_tiers_ruin_at_once(desk: Desk) -> None:
+    desk.create(BUY, "10")
+    desk.price("92")
+    harder = tuple(replace(tier, maintenance_rate=D("0.2"), deduction=D(0)) for tier in TIERS)
+    events = desk.do(ListInstrument(instrument=contract(tiers=harder)))
+    assert [each.exec_type for each in fills(events)] == ["BustTrade"]
