@@ -386,7 +386,17 @@ def verdict(code: int, message: str = "", *, op: str = "create") -> Code:
             return replace(found, action=Action.CLOSE_NOW, meaning=message)
         if "position idx not match" in message:
             return replace(found, action=Action.ADAPT_MODE, meaning=message)
+        if "base_price" in message:  # a TP or SL that the price has passed already
+            return replace(found, action=_passed(message, op), meaning=message)
     return found
+
+
+def _passed(message: str, op: str) -> Action:
+    """Return what to do about a TP or SL on the wrong side of the present price."""
+    if not message.lower().startswith(("sl:", "stoploss:")):
+        return Action.REPRICE
+    # With an order nothing is open yet; of a position it is the stop that comes too late.
+    return Action.DROP_SIGNAL if op == "create" else Action.CLOSE_NOW
 
 
 def http_verdict(status: int) -> Code | None:

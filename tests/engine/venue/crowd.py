@@ -1,5 +1,6 @@
 """A crowd of users who do everything, from a seed; and the laws that hold after each thing."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from engine.venue.exchange.book import BookModel
 from engine.venue.exchange.machine import Exchange
 from engine.venue.exchange.records import Account
 from engine.venue.words import (
+    InstrumentStatus,
     MarginMode,
     OrderType,
     PositionMode,
@@ -18,7 +20,7 @@ from engine.venue.words import (
     TpslMode,
     TriggerBy,
 )
-from tests.engine.venue.desk import D, contract
+from tests.engine.venue.desk import TIERS, D, contract
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
 STRICT = (OrderType.MARKET, OrderType.LIMIT)
@@ -229,8 +231,37 @@ class Crowd:
                 price=self.prices[symbol],
             )
         if self.chance(0.3):
+            return self.rules(symbol)
+        if self.chance(0.3):
             return c.SetReduceOnly(uid=uid, symbol=symbol)
         return c.ConfirmPendingMmr(uid=uid, symbol=symbol)
+
+    def rules(self, symbol: str) -> c.ListInstrument:
+        """New rules of a contract: tick, lot, most, tiers, stage of life."""
+        step = self.pick(D("0.01"), D("0.1"), D(1))
+        factor = self.pick(1, 2)
+        tiers = tuple(
+            replace(
+                tier,
+                maintenance_rate=tier.maintenance_rate * factor,
+                deduction=tier.deduction * factor,
+            )
+            for tier in TIERS
+        )
+        late = self.pick(
+            InstrumentStatus.DELIVERING, InstrumentStatus.CLOSED, InstrumentStatus.PRE_LAUNCH
+        )
+        instrument = contract(
+            symbol,
+            tick_size=self.pick(D("0.01"), D("0.1"), D("0.5")),
+            qty_step=step,
+            min_order_qty=step,
+            max_order_qty=self.pick(D(5_000), D(10)),
+            max_mkt_order_qty=self.pick(D(1_000), D(5)),
+            tiers=self.pick(tiers, ()),
+            status=late if self.chance(0.1) else InstrumentStatus.TRADING,
+        )
+        return c.ListInstrument(instrument=instrument)
 
     def step(self, command: c.Command) -> list[Any]:
         self.now += int(self.rng.integers(1, 2_000))

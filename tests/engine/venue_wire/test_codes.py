@@ -148,6 +148,36 @@ def test_10001_speaks_by_its_words(words, action) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "op", "action"),
+    [
+        (
+            "StopLoss:98 set for Buy position should be lower than base_price:97??LastPrice",
+            "stop",
+            A.CLOSE_NOW,
+        ),
+        (
+            "sl:257970000 set for Sell position should greater base_price:259477000??LastPrice",
+            "stop",
+            A.CLOSE_NOW,
+        ),
+        (
+            "StopLoss:98 set for Buy position should be lower than base_price:97??LastPrice",
+            "create",
+            A.DROP_SIGNAL,
+        ),
+        (
+            "TakeProfit:96 set for Buy position should be higher than base_price:97??LastPrice",
+            "stop",
+            A.REPRICE,
+        ),
+    ],
+)
+def test_a_stop_the_price_has_passed_means_close_now(words, op, action) -> None:
+    found = verdict(10001, words, op=op)
+    assert (found.proof, found.action) == (NO, action)
+
+
+@pytest.mark.parametrize(
     ("status", "proof", "action"),
     [
         (400, NO, A.BUG),
