@@ -16,12 +16,29 @@ def settle(world: World, market: Market, command: Funding) -> None:
     """Let everyone who holds the symbol pay `size * mark * rate`, or receive it."""
     if market.price is None:
         return
+    number = list(world.markets).index(market.symbol)
+    hours = market.instrument.funding_interval_min // MINUTES_PER_HOUR
     for account, position in list(market.holders.values()):
-        _pay(world, market, account, position, command)
+        order_id = "-".join(
+            str(part)
+            for part in (
+                world.now_ms // MS_PER_S,
+                hours,
+                account.uid,
+                number,
+                position.position_idx,
+            )
+        )
+        _pay(world, market, account, position, command, order_id)
 
 
 def _pay(
-    world: World, market: Market, account: Account, position: Position, command: Funding
+    world: World,
+    market: Market,
+    account: Account,
+    position: Position,
+    command: Funding,
+    order_id: str,
 ) -> None:
     side = position.side
     if side is None:
@@ -31,8 +48,6 @@ def _pay(
     paid = q8(value * command.rate * side.sign)
     free = margin.available(world, account)
     world.seq += 1
-    hours = market.instrument.funding_interval_min // MINUTES_PER_HOUR
-    order_id = f"{world.now_ms // MS_PER_S}-{hours}-{account.uid}-{position.position_idx}"
     execution = Execution(
         world.new_id(),
         ExecType.FUNDING,

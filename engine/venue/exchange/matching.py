@@ -67,7 +67,7 @@ def slippage_limit(world: World, market: Market, order: Order) -> Decimal:
     edge = edge_of(market, order.side)
     if order.slippage_tolerance_type not in ("TickSize", "Percent"):
         return edge
-    best = world.book.best(instrument, quote.last, order.side)
+    best, _ = next(world.levels(market, order.side), (quote.last, ZERO))
     tolerance = Decimal(order.slippage_tolerance)
     if order.slippage_tolerance_type == "TickSize":
         limit = best + order.side.sign * tolerance * instrument.tick_size

@@ -106,11 +106,10 @@ def _barred(world: World, market: Market, account: Account, order: Order) -> Can
     if checks.status(market, world.now_ms, reduces=False):
         return CancelType.DELISTING
     position = world.slot(account, order.symbol, order.position_idx)
-    if position.is_reduce_only and (
-        position.side is not order.side.other or order.qty > position.size
-    ):
-        return CancelType.REDUCE_ONLY
-    return None
+    refusal = checks.opening(market, account, position, order.side, order.qty, ZERO)
+    if refusal is None:
+        return None
+    return CancelType.REDUCE_ONLY if position.is_reduce_only else CancelType.INSUFFICIENT
 
 
 def _cancel_sibling(world: World, market: Market, account: Account, order: Order) -> None:

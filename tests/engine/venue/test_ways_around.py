@@ -9,6 +9,7 @@ from engine.venue.exchange.book import BookModel
 from engine.venue.exchange.commands import (
     ConfirmPendingMmr,
     Deleverage,
+    Funding,
     ListInstrument,
     SetReduceOnly,
     SwitchMode,
@@ -224,3 +225,40 @@ def test_harder_tiers_ruin_at_once(desk: Desk) -> None:
     harder = tuple(replace(tier, maintenance_rate=D("0.2"), deduction=D(0)) for tier in TIERS)
     events = desk.do(ListInstrument(instrument=contract(tiers=harder)))
     assert [each.exec_type for each in fills(events)] == ["BustTrade"]
+
+
+def test_triggers_do_not_carry_a_position_past_its_risk_limit() -> None:
+    desk = Desk(equity="1000000", instrument=contract(max_mkt_order_qty=D(5_000)))
+    desk.leverage("50")  # up to 200,000 USDT
+    first, second = (
+        accepted(desk.create(BUY, "1500", trigger_price=D(101), trigger_direction=1))
+        for _ in range(2)
+    )
+    desk.price("101")
+    orders = desk.exchange.account(1).orders
+    assert orders[first].order_status == "Filled"
+    assert orders[second].cancel_type == "CancelByCannotAffordOrderCost"
+    assert desk.position().size == 1500
+
+
+def test_slippage_is_measured_from_what_is_left_of_the_book() -> None:
+    desk = Desk(book=BookModel(7, level_usdt=D(200), levels=5))
+    best = desk.exchange.levels(SYMBOL, 2)[1]
+    desk.create(BUY, str(best[0][1]))
+    events = desk.create(BUY, "0.5", slippage_tolerance_type="TickSize", slippage_tolerance="1")
+    order = desk.exchange.account(1).orders[accepted(events)]
+    assert order.price == best[1][0] + D("0.1")
+
+
+def test_funding_of_two_symbols_at_one_instant_has_two_order_ids(desk: Desk) -> None:
+    desk.do(ListInstrument(instrument=contract("BBBUSDT")))
+    desk.price("100", symbol="BBBUSDT")
+    desk.create(BUY, "1")
+    desk.create(BUY, "1", symbol="BBBUSDT")
+    desk.now += 1_000
+    ids = {
+        fills(desk.exchange.step(Funding(symbol=symbol, rate=D("0.001")), desk.now))[0].order_id
+        for symbol in (SYMBOL, "BBBUSDT")
+    }
+    assert len(ids) == 2
+    assert all(each.count("-") == 4 for each in ids)
