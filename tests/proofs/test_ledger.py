@@ -1,5 +1,7 @@
 """The ledger proof: it agrees with the machine, and it would notice if it did not."""
 
+import ast
+import inspect
 from dataclasses import replace
 from decimal import Decimal
 
@@ -43,3 +45,16 @@ def test_a_wallet_off_by_the_last_digit_is_noticed() -> None:
     assert ledger_twin.check_account(twin, account)
     account.log[-1] = replace(account.log[-1], change=account.log[-1].change + CENT)
     assert ledger_twin.check_log(account.log)
+
+
+def test_the_twin_shares_no_arithmetic_with_the_machine() -> None:
+    """It may know what the records are called, and nothing else."""
+    tree = ast.parse(inspect.getsource(ledger_twin))
+    borrowed = {
+        node.module: {name.name for name in node.names}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("engine")
+    }
+    assert borrowed == {
+        "engine.venue.exchange.records": {"Account", "ClosedPnl", "Execution", "LogRow"}
+    }

@@ -37,10 +37,15 @@ def check_account(world: World, market: Market, account: Account) -> None:
 
 
 def _check(world: World, market: Market, holders: list[tuple[Account, Position]]) -> None:
-    if not holders:
+    # What an account closed here may have ruined it elsewhere.
+    crossed = {
+        uid: account
+        for uid, _, _ in world.touched
+        if (account := world.accounts[uid]).margin_mode is not MarginMode.ISOLATED
+    }
+    if not (holders or crossed):
         return
     mark = market.quote.mark
-    crossed: dict[int, Account] = {}
     for account, position in holders:
         if account.margin_mode is not MarginMode.ISOLATED:
             crossed[account.uid] = account

@@ -100,6 +100,8 @@ def check_protection(account: Account) -> None:
 
 def check_margin(crowd: Crowd, account: Account) -> None:
     crowd.exchange.refresh(account.uid)
+    if account.margin_mode is MarginMode.CROSS and any(p.side for p in account.positions.values()):
+        assert account.wallet.equity > account.wallet.total_position_mm  # else it is taken over
     if account.margin_mode is MarginMode.ISOLATED:
         for position in account.positions.values():
             if position.side is None or position.liq_price is None:

@@ -15,7 +15,7 @@ from engine.venue.exchange.commands import (
     SwitchMode,
 )
 from engine.venue.exchange.events import PositionChanged
-from engine.venue.words import OrderType, PositionMode, TpslMode
+from engine.venue.words import MarginMode, OrderType, PositionMode, TpslMode
 from tests.engine.venue.desk import (
     BUY,
     SELL,
@@ -262,3 +262,17 @@ def test_funding_of_two_symbols_at_one_instant_has_two_order_ids(desk: Desk) -> 
     }
     assert len(ids) == 2
     assert all(each.count("-") == 4 for each in ids)
+
+
+def test_closing_one_position_may_ruin_the_account_of_another() -> None:
+    """Cross: what a close costs counts at once, not at the next price of the other symbol."""
+    desk = Desk(mode=MarginMode.CROSS, equity="300")
+    desk.do(ListInstrument(instrument=contract("BBBUSDT")))
+    desk.price("100", symbol="BBBUSDT")
+    desk.create(BUY, "8", symbol="BBBUSDT")
+    desk.create(BUY, "15")
+    desk.price("98.5", mark="100", symbol="BBBUSDT")
+    shown = desk.position().liq_price
+    assert not fills(desk.price(str(shown + D("0.1"))))
+    events = desk.create(SELL, "8", symbol="BBBUSDT", reduce_only=True)
+    assert [each.exec_type for each in fills(events)] == ["Trade", "BustTrade"]
