@@ -27,6 +27,7 @@ PositionKey = tuple[str, int]
 # Later stages of an order's life win among reports of one millisecond.
 _STAGE = {"Untriggered": 0, "Triggered": 1, "New": 2, "PartiallyFilled": 3}
 _LAST_STAGE = 4
+_RISES, _FALLS = 1, 2  # the venue's trigger directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,8 @@ class AccountView:
                 order.reduce_only and order.stop_order_type == "Stop"
             ):
                 continue
+            if order.trigger_direction == (_RISES if position.side == "Buy" else _FALLS):
+                continue  # it takes profit, or waits for one before it begins to trail
             if order.stop_order_type == "StopLoss" or not order.qty:
                 return True  # of the whole position, whatever its size
             covered += order.qty - order.cum_exec_qty

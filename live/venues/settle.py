@@ -113,26 +113,43 @@ async def place_surely(
         What the private stream has said of a link id.
     """
     sends = looks = 0
+    link = order.order_link_id
     last = Refused(0, "stale before it was sent")
+    doubt: Unknown | None = None  # a refusal that a server under load gave may be none
+
+    async def proven(unknown: Unknown) -> Placed | None:
+        nonlocal looks
+        word, more = await settle(
+            venue, order.symbol, unknown, clock, heard=heard, patience=patience
+        )
+        looks += more
+        if isinstance(word, Absent):
+            return None
+        return Placed(word.order.order_id, link, word.order, looks, sends)
+
     while clock.now_ms() < expires_ms:
         outcome: PlaceOutcome = await venue.place(order, priority=priority)
         sends += 1
         if isinstance(outcome, Accepted):
-            return Placed(outcome.order_id, order.order_link_id, None, looks, sends)
-        if isinstance(outcome, Refused):
-            last = outcome
-            if outcome.retry_after_s is None:
-                return NotPlaced(order.order_link_id, outcome.code, outcome.message, looks, sends)
-            await clock.sleep(max(outcome.retry_after_s, patience.resend_s))
+            return Placed(outcome.order_id, link, None, looks, sends)
+        if isinstance(outcome, Unknown):
+            there = await proven(outcome)
+            if there is not None:
+                return there
+            doubt = None
+            last = Refused(0, f"proven absent after {outcome.reason}")
             continue
-        word, more = await settle(
-            venue, order.symbol, outcome, clock, heard=heard, patience=patience
-        )
-        looks += more
-        if isinstance(word, Found):
-            return Placed(word.order.order_id, order.order_link_id, word.order, looks, sends)
-        last = Refused(0, f"proven absent after {outcome.reason}")
-    return NotPlaced(order.order_link_id, last.code, last.message, looks, sends)
+        last = outcome
+        if outcome.doubtful_ms is not None:
+            doubt = Unknown(link, outcome.message, outcome.doubtful_ms)
+        if outcome.retry_after_s is None:
+            break
+        await clock.sleep(max(outcome.retry_after_s, patience.resend_s))
+    if doubt is not None:
+        there = await proven(doubt)
+        if there is not None:
+            return there
+    return NotPlaced(link, last.code, last.message, looks, sends)
 
 
 async def amend_surely(

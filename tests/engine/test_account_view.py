@@ -325,6 +325,20 @@ def test_unprotected_positions_are_named():
     assert view.unprotected() == []
 
 
+@pytest.mark.parametrize("kind", ["Stop", "TrailingStop"])
+@pytest.mark.parametrize(("side", "against", "profit"), [("Buy", 2, 1), ("Sell", 1, 2)])
+def test_what_fires_on_the_profitable_side_protects_nothing(kind, side, against, profit):
+    view = AccountView()
+    held = replace(position("AUSDT", "2", 10), side=side, stop_loss=None)
+    view.apply(held)
+    other = "Sell" if side == "Buy" else "Buy"
+    stop = order(2, "Untriggered", 11, side=other, reduce_only=True, stop_order_type=kind)
+    view.apply(replace(stop, qty=D(2), trigger_direction=profit))
+    assert view.unprotected() == [held]
+    view.apply(replace(stop, qty=D(2), trigger_direction=against, updated_time=12))
+    assert view.unprotected() == []
+
+
 def test_conflating_is_allowed_only_where_nothing_is_lost():
     assert supersedes(order(1, "Filled", 5, "4"), order(1, "New", 5))
     assert not supersedes(order(1, "New", 6), order(1, "Filled", 5, "4"))

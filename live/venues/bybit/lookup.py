@@ -33,6 +33,7 @@ class _Look:
     """The first look that found nothing, on the clock's monotonic scale."""
 
     at_s: float
+    sent_ms: int  # of which sending; a look before the last one proves nothing of it
 
 
 class Lookup:
@@ -70,10 +71,11 @@ class Lookup:
             return Undecided(f"not found, but sent only {age_ms} ms ago: it may yet be taken in")
         now_s = self._clock.monotonic_s()
         first = self._looks.get(name)
-        if first is None:
+        if first is None or first.sent_ms < sent_ms:
+            self._looks.pop(name, None)
             while len(self._looks) >= LOOKS_MAX:
                 self._looks.pop(next(iter(self._looks)))  # to be looked for twice anew
-            self._looks[name] = _Look(now_s)
+            self._looks[name] = _Look(now_s, sent_ms)
             return Undecided("not found once; a second look decides")
         if now_s - first.at_s < LOOKS_GAP_S or age_ms < ABSENT_AGE_MS:
             return Undecided(f"not found twice, but sent only {age_ms} ms ago")
@@ -95,6 +97,7 @@ class Lookup:
         unread = ""
         looked_ms: int | None = None
         for path, extra in _LISTS:
+            asked_ms = self._readings.now_ms()
             said = await self._readings.ask(path, ids | extra, priority)
             if not isinstance(said, Said) or said.code:
                 why = failed(said)
@@ -113,7 +116,7 @@ class Lookup:
             if page.items or page.bad:
                 unread = f"{path} answers with other rows than were asked for"
             if looked_ms is None:
-                looked_ms = said.venue_ms
+                looked_ms = said.venue_ms or asked_ms  # a reply may not say when it was written
         if unread or looked_ms is None:
             return unread or "no list could be read"
         return looked_ms

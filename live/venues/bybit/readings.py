@@ -47,6 +47,10 @@ class Readings:
         self._user = user
         self.quarantined = 0  # rows that could not be read
 
+    def now_ms(self) -> int:
+        """Return the venue's time."""
+        return self._gate.venue_clock.now_ms()
+
     async def ask(
         self, path: str, params: Mapping[str, Any], priority: Priority = Priority.RECONCILE
     ) -> Answer:

@@ -138,7 +138,7 @@ class TradeStream:
             return Held(NOT_SENT)
         sent_s = self._clock.monotonic_s()
         try:
-            if op != "order.cancel":
+            if op != "order.cancel" and body.get("reduceOnly") is not True:
                 self._signer.count_order(sent_s)
         except SigningRefused as error:
             return Held(str(error), retry_after_s=1.0)

@@ -8,6 +8,7 @@ from engine.venue.codes import CODES, Action, Proof
 from live.venues.bybit.lookup import ABSENT_AGE_MS
 from live.venues.bybit.transport import NoReply, Reply
 from live.venues.port import Banned, Failed, Ok, Throttled
+from live.venues.settle import NotPlaced, Placed, place_surely
 from live.venues.trading import (
     Absent,
     Accepted,
@@ -444,3 +445,47 @@ async def test_the_wallet_carries_the_venues_time():
     assert isinstance(result, Ok)
     assert result.value.wallet_balance == D("1000.5")
     assert result.value.updated_time == START_MS
+
+
+async def test_a_look_before_the_last_sending_proves_nothing_of_it():
+    world = World()
+    world.transport.script(REALTIME, page())
+    world.transport.script(HISTORY, page())
+    world.clock.advance(10.0)
+    assert isinstance(await look(world), Undecided)  # of the first sending
+    again_ms = world.clock.now_ms()  # sent once more
+    world.clock.advance(40.0)
+    for expected in (Undecided, Undecided, Absent):
+        result = await world.venue.look_up("BTCUSDT", "a1", sent_ms=again_ms)
+        assert isinstance(result, expected)
+        world.clock.advance(3.0)
+
+
+async def test_replies_that_do_not_say_their_time_end_a_lookup_too():
+    world = World()
+    silent = page().replace(b'"time": 0', b'"time": "soon"')
+    world.transport.script(REALTIME, silent)
+    world.transport.script(HISTORY, silent)
+    world.clock.advance(40.0)
+    assert isinstance(await look(world), Undecided)
+    world.clock.advance(6.0)
+    assert isinstance(await look(world), Absent)
+
+
+@pytest.mark.parametrize(
+    "shut", [envelope(code=429), envelope(code=-1), Reply(429, b"")], ids=["429", "-1", "HTTP 429"]
+)
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("then", [None, 110007], ids=["stale", "refused"])
+async def test_a_refusal_under_load_is_checked_before_an_order_counts_as_not_placed(
+    shut, taken, then
+):
+    world = World()
+    world.transport.script(CREATE, shut, *([envelope(code=then)] if then else []))
+    world.transport.script(REALTIME, page(*([order_row("a1")] if taken else [])))
+    world.transport.script(HISTORY, page())
+    expires_ms = world.clock.now_ms() + (600_000 if then else 3_000)
+    async with Running(world.clock, step_s=0.25):
+        end = await place_surely(world.venue, buy(), world.clock, expires_ms=expires_ms)
+    assert isinstance(end, Placed if taken else NotPlaced)
+    assert {params["orderLinkId"] for params in world.transport.calls(CREATE)} == {"a1"}
