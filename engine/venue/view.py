@@ -19,6 +19,7 @@ from engine.venue.reports import (
     ExecutionReport,
     OrderReport,
     PositionReport,
+    UnreadRow,
     WalletReport,
 )
 
@@ -43,6 +44,7 @@ class Snapshot:
     positions: tuple[PositionReport, ...] = ()
     executions: tuple[ExecutionReport, ...] = ()
     wallet: WalletReport | None = None
+    unread: tuple[UnreadRow, ...] = ()  # rows of these lists that could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,16 @@ class News:
     positions: tuple[PositionKey, ...] = ()
     wallet: bool = False
     vanished: tuple[OrderReport, ...] = ()  # open here, not at the venue: their end must be asked
+    unread: tuple[UnreadRow, ...] = ()  # rows that could be read the last time, or were not there
 
     def __bool__(self) -> bool:
         return bool(
-            self.executions or self.orders or self.positions or self.wallet or self.vanished
+            self.executions
+            or self.orders
+            or self.positions
+            or self.wallet
+            or self.vanished
+            or self.unread
         )
 
 
@@ -100,6 +108,7 @@ class AccountView:
     stale: bool = True
     complete_ms: int = 0  # every execution up to here has been read; the stream may miss one
     wallet: WalletReport | None = None
+    unread: tuple[UnreadRow, ...] = ()  # what the newest snapshot could not read
     orders_max: int = 10_000  # closed orders beyond this are forgotten, the oldest first
     executions_max: int = 100_000
     _orders: dict[str, _OrderEntry] = field(default_factory=dict)
@@ -108,6 +117,7 @@ class AccountView:
     _positions: dict[PositionKey, _PositionEntry] = field(default_factory=dict)
     _buffer: list[Report] | None = None
     _listed: set[str] | None = None  # the open orders of the snapshot
+    _blind: dict[str, frozenset[str]] = field(default_factory=dict)  # see `_note_unread`
     _known_ms: int = 0  # the newest moment any report told of
     _floor_ms: int = 0  # that, when the resynchronisation began
     _flat_before_ms: int = 0  # at this moment or later nothing was held but `_held`
@@ -152,6 +162,13 @@ class AccountView:
         """Return a slot as last described; None if it never was."""
         entry = self._positions.get((symbol, position_idx))
         return entry.report if entry is not None else None
+
+    def hidden(self, symbol: str) -> tuple[UnreadRow, ...]:
+        """Return what cannot be seen of a symbol: as long as it is something, no entry there.
+
+        A row that does not even tell its symbol, or that of the wallet, hides every symbol.
+        """
+        return tuple(row for row in self.unread if row.symbol in ("", symbol))
 
     def unprotected(self) -> list[PositionReport]:
         """Return the positions that no working stop covers, on the losing side."""
@@ -199,21 +216,48 @@ class AccountView:
         news = self._merge(
             [*taken.executions, *taken.orders, *([taken.wallet] if taken.wallet else [])]
         )
+        fresh = self._note_unread(taken.unread)
         newest_ms = max((e.exec_time for e in taken.executions), default=0)
-        self.complete_ms = max(self.complete_ms, newest_ms)
+        # What could not be read is asked for again until it can be.
+        holes = [u.ts - 1 for u in taken.unread if u.what == "execution"]
+        self.complete_ms = max(self.complete_ms, min([newest_ms, *holes]))
         listed = {(p.symbol, p.position_idx) for p in taken.positions}
         self._flat_before_ms, self._held = max(self._floor_ms, newest_ms), listed
-        missing = [k for k, e in self._positions.items() if k not in listed and e.report.size]
+        missing = [
+            key
+            for key, entry in self._positions.items()
+            if key not in listed and entry.report.size and not self._blind_to("position", key[0])
+        ]
         for key in missing:
             self._flatten(key)
         moved = self._merge(taken.positions)
         self._listed = {order.order_id for order in taken.orders}
+        self._listed |= {row.order_id for row in taken.unread if row.what == "order"}
         return News(
             executions=news.executions,
             orders=news.orders,
             positions=(*missing, *moved.positions),
             wallet=news.wallet,
+            unread=fresh,
         )
+
+    def _note_unread(self, rows: tuple[UnreadRow, ...]) -> tuple[UnreadRow, ...]:
+        """Remember of which symbols absence proves nothing; returns the rows that are new.
+
+        An unread order that tells its id is listed by it; of one that does not, any of its symbol
+        may be the one.
+        """
+        fresh = tuple(row for row in rows if row not in self.unread)
+        self.unread = rows
+        self._blind = {
+            "order": frozenset(r.symbol for r in rows if r.what == "order" and not r.order_id),
+            "position": frozenset(r.symbol for r in rows if r.what == "position"),
+        }
+        return fresh
+
+    def _blind_to(self, what: str, symbol: str) -> bool:
+        blind = self._blind.get(what, frozenset())
+        return symbol in blind or "" in blind
 
     def end_resync(self, *, complete: bool = True) -> News:
         """Merge what arrived meanwhile; `complete` False: the reading failed, the view is stale.
@@ -227,7 +271,11 @@ class AccountView:
         listed, self._listed = self._listed, None
         if listed is None:
             return news
-        vanished = tuple(o for o in self.open_orders() if o.order_id not in listed)
+        vanished = tuple(
+            o
+            for o in self.open_orders()
+            if o.order_id not in listed and not self._blind_to("order", o.symbol)
+        )
         return replace(news, vanished=vanished)
 
     # ------------------------------------------------------------------ the rules
@@ -283,7 +331,8 @@ class AccountView:
         at = entry.report
         self._known_ms = max(self._known_ms, at.updated_time)
         key = (at.symbol, at.position_idx)
-        if at.updated_time < self._flat_before_ms and key not in self._held and at.size:
+        proven = key not in self._held and not self._blind_to("position", at.symbol)
+        if at.updated_time < self._flat_before_ms and proven and at.size:
             return False  # late words on a position that a snapshot has proved to be gone
         known = self._positions.get(key)
         if known is not None and known.age() > entry.age():

@@ -9,14 +9,16 @@ without a sign), and instead of the stream while that is down.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from engine.venue.reports import OrderReport
+from engine.venue.reports import UNREADABLE, OrderReport, UnreadRow
 from engine.venue.view import AccountView, News, Snapshot
 from live.clock import Clock
-from live.venues.port import Banned, Ok, Throttled
+from live.venues.port import Banned, Failed, Ok, Outcome, Throttled
 from live.venues.trading import (
     Absent,
     Found,
+    Priority,
     PrivateStream,
     StreamDown,
     StreamUp,
@@ -46,25 +48,37 @@ class NotResynced:
 
 
 async def resync(
-    venue: TradingVenue, view: AccountView, *, since_ms: int | None = None
+    venue: TradingVenue,
+    view: AccountView,
+    *,
+    since_ms: int | None = None,
+    priority: Priority = Priority.RECONCILE,
+    tell: Callable[[News], None] | None = None,
 ) -> Resynced | NotResynced:
     """Read the account and merge it; the stream's reports may be applied to the view meanwhile.
+
+    Cancelled, or failed by an error, it leaves the view stale and keeping: the next one goes on.
 
     Parameters
     ----------
     since_ms : int, optional
         From when on executions are wanted where the view knows none; 7 days back without it.
+    priority : Priority
+        Of the lists; how orders that vanished have ended is always asked as reconciliation.
+    tell : callable, optional
+        Told what the lists changed before that is asked; the result then holds only the rest.
     """
     view.begin_resync()
-    try:
-        taken = await _read(venue, view, since_ms)
-    except asyncio.CancelledError:
-        view.end_resync(complete=False)
-        raise
+    taken = await _read(venue, view, since_ms, priority)
     if isinstance(taken, NotResynced):
         return replace(taken, news=view.end_resync(complete=False))
     from_snapshot = view.snapshot(taken)
     from_stream = view.end_resync()
+    merged = joined(from_snapshot, from_stream)
+    if tell is not None:
+        if merged:
+            tell(merged)
+        merged = News()
     unsettled = [o for o in from_stream.vanished if _still_open(view, o)]
     settled: list[OrderReport] = []
     for order in unsettled:
@@ -73,36 +87,49 @@ async def resync(
             view.apply(found)
             settled.append(found)
     left = tuple(o for o in unsettled if _still_open(view, o))
-    news = replace(
-        joined(from_snapshot, from_stream),
-        orders=_unique(from_snapshot.orders, from_stream.orders, [o.order_id for o in settled]),
-    )
+    news = replace(merged, orders=_unique(merged.orders, [o.order_id for o in settled]))
     return Resynced(news, left)
 
 
 async def _read(
-    venue: TradingVenue, view: AccountView, since_ms: int | None
+    venue: TradingVenue, view: AccountView, since_ms: int | None, priority: Priority
 ) -> Snapshot | NotResynced:
+    unread: list[UnreadRow] = []
     # The wallet first: the other readings are younger than what its reply says the time is.
-    wallet = await venue.wallet()
+    wallet = _legible(await venue.wallet(priority=priority), unread)
     if not isinstance(wallet, Ok):
         return _failed("wallet", wallet)
     if view.complete_ms:
         start_ms = view.complete_ms - OVERLAP_MS
     else:
         start_ms = wallet.venue_ms - FIRST_SPAN_MS if since_ms is None else since_ms
-    executions = await venue.executions(start_ms=start_ms)
+    executions = _legible(await venue.executions(start_ms=start_ms, priority=priority), unread)
     if not isinstance(executions, Ok):
         return _failed("executions", executions)
-    positions = await venue.positions()
+    positions = _legible(await venue.positions(priority=priority), unread)
     if not isinstance(positions, Ok):
         return _failed("positions", positions)
-    orders = await venue.orders()
+    orders = _legible(await venue.orders(priority=priority), unread)
     if not isinstance(orders, Ok):
         return _failed("orders", orders)
     return Snapshot(
-        tuple(orders.value), tuple(positions.value), tuple(executions.value), wallet.value
+        tuple(orders.value),
+        tuple(positions.value),
+        tuple(executions.value),
+        wallet.value,
+        tuple(unread),
     )
+
+
+def _legible(outcome: Outcome[Any], unread: list[UnreadRow]) -> Outcome[Any]:
+    """Take what could be read; what could not is named, and hides its symbol in the view.
+
+    One row of a kind nobody has seen must not leave the whole account unseen.
+    """
+    if isinstance(outcome, Failed) and outcome.partial is not None:
+        unread += outcome.partial.unread
+        return Ok(outcome.partial.value, outcome.partial.venue_ms)
+    return outcome
 
 
 def _failed(what: str, outcome: object) -> NotResynced:
@@ -122,7 +149,7 @@ async def _end_of(venue: TradingVenue, order: OrderReport) -> OrderReport | None
         order.symbol, order.order_link_id, order_id=order.order_id, sent_ms=order.updated_time
     )
     if isinstance(found, Found):
-        return found.order
+        return found.order if found.order.order_status != UNREADABLE else None
     if isinstance(found, Absent):
         # Given twice: the venue keeps an order cancelled without a fill for a day only.
         return replace(order, order_status="Cancelled", cancel_type="UNKNOWN")
@@ -137,6 +164,7 @@ def joined(a: News, b: News) -> News:
         positions=tuple(dict.fromkeys((*a.positions, *b.positions))),
         wallet=a.wallet or b.wallet,
         vanished=(*a.vanished, *b.vanished),
+        unread=(*a.unread, *b.unread),
     )
 
 
@@ -198,6 +226,7 @@ class AccountFeed:
         self._options = options or FeedOptions()
         self._due = asyncio.Event()
         self._again = False
+        self._read_once = False
 
     async def run(self) -> None:
         """Run until cancelled; the stream is started, not closed."""
@@ -237,7 +266,13 @@ class AccountFeed:
         while True:
             self._due.clear()
             self._again = False
-            outcome = await resync(self._venue, self.view, since_ms=self._since_ms)
+            outcome = await resync(
+                self._venue,
+                self.view,
+                since_ms=self._since_ms,
+                priority=self._priority(),
+                tell=self._tell,
+            )
             self.resyncs += 1
             self._tell(outcome.news)
             if isinstance(outcome, NotResynced):
@@ -246,12 +281,24 @@ class AccountFeed:
                 retry_s = min(retry_s * 2.0, self._options.retry_max_s)
             else:
                 retry_s = self._options.retry_first_s
+                self._read_once = True
                 wait_s = self._options.check_s if self.up else self._options.poll_s
                 if outcome.unsettled:
                     wait_s = min(wait_s, self._options.settle_s)
                 if not self.up or self._again:
                     self.view.stale = True  # true a moment ago, which is not now
             await self._rest(wait_s, urgent=isinstance(outcome, Resynced))
+
+    def _priority(self) -> Priority:
+        """Rank a reading: who may have something at stake and cannot see it goes first.
+
+        A check of a stream that lives, or of an account that had nothing open, can wait: a thousand
+        of these must hold up neither the reconciliation of who is exposed nor entries.
+        """
+        if self._read_once and self.up and not self.view.stale:
+            return Priority.POLL
+        exposed = self.view.positions() or self.view.open_orders() or self.view.unread
+        return Priority.RECONCILE if exposed or not self._read_once else Priority.POLL
 
     async def _rest(self, wait_s: float, *, urgent: bool) -> None:
         """Wait; a stream that came up or fell ends the wait, unless the venue asked for it."""

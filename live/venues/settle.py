@@ -117,15 +117,13 @@ async def place_surely(
     last = Refused(0, "stale before it was sent")
     doubt: Unknown | None = None  # a refusal that a server under load gave may be none
 
-    async def proven(unknown: Unknown) -> Placed | None:
+    async def proven(unknown: Unknown) -> Found | Absent:
         nonlocal looks
         word, more = await settle(
             venue, order.symbol, unknown, clock, heard=heard, patience=patience
         )
         looks += more
-        if isinstance(word, Absent):
-            return None
-        return Placed(word.order.order_id, link, word.order, looks, sends)
+        return word
 
     while clock.now_ms() < expires_ms:
         outcome: PlaceOutcome = await venue.place(order, priority=priority)
@@ -133,9 +131,9 @@ async def place_surely(
         if isinstance(outcome, Accepted):
             return Placed(outcome.order_id, link, None, looks, sends)
         if isinstance(outcome, Unknown):
-            there = await proven(outcome)
-            if there is not None:
-                return there
+            word = await proven(outcome)
+            if isinstance(word, Found):
+                return Placed(word.order.order_id, link, word.order, looks, sends)
             doubt = None
             last = Refused(0, f"proven absent after {outcome.reason}")
             continue
@@ -145,10 +143,9 @@ async def place_surely(
         if outcome.retry_after_s is None:
             break
         await clock.sleep(max(outcome.retry_after_s, patience.resend_s))
-    if doubt is not None:
-        there = await proven(doubt)
-        if there is not None:
-            return there
+    word = await proven(doubt) if doubt is not None else None
+    if isinstance(word, Found):
+        return Placed(word.order.order_id, link, word.order, looks, sends)
     return NotPlaced(link, last.code, last.message, looks, sends)
 
 

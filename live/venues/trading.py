@@ -59,7 +59,7 @@ PlaceOutcome = Accepted | Refused | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The venue knows the order."""
+    """The venue knows the order. Status `UNREADABLE`: it exists, and its row tells no more."""
 
     order: OrderReport
 
@@ -229,21 +229,29 @@ class TradingVenue(Protocol):
         """
         ...
 
-    async def orders(self, *, symbol: str = "") -> Outcome[list[OrderReport]]:
+    async def orders(
+        self, *, symbol: str = "", priority: Priority = Priority.RECONCILE
+    ) -> Outcome[list[OrderReport]]:
         """Return every open order (stops included), all pages."""
         ...
 
-    async def positions(self) -> Outcome[list[PositionReport]]:
+    async def positions(
+        self, *, priority: Priority = Priority.RECONCILE
+    ) -> Outcome[list[PositionReport]]:
         """Return every open position, all pages."""
         ...
 
     async def executions(
-        self, *, start_ms: int, end_ms: int | None = None
+        self,
+        *,
+        start_ms: int,
+        end_ms: int | None = None,
+        priority: Priority = Priority.RECONCILE,
     ) -> Outcome[list[ExecutionReport]]:
         """Return executions of any span, oldest first, overlapping windows de-duplicated."""
         ...
 
-    async def wallet(self) -> Outcome[WalletReport]:
+    async def wallet(self, *, priority: Priority = Priority.RECONCILE) -> Outcome[WalletReport]:
         """Return the account's USDT."""
         ...
 

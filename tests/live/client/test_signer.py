@@ -10,8 +10,8 @@ import pytest
 
 from engine.errors import DataError
 from live.venues.bybit.signer import ALLOWED, Signer, SigningRefused
-from tests.live.client.fakes import KEY, SECRET
 from live.venues.bybit.transport import payload
+from tests.live.client.fakes import KEY, SECRET
 
 
 def by_hand(text: str) -> str:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from engine.venue.codes import CODES, Action, Proof
+from engine.venue.reports import UNREADABLE
 from live.venues.bybit.lookup import ABSENT_AGE_MS
 from live.venues.bybit.transport import NoReply, Reply
 from live.venues.port import Banned, Failed, Ok, Throttled
@@ -489,3 +490,38 @@ async def test_a_refusal_under_load_is_checked_before_an_order_counts_as_not_pla
         end = await place_surely(world.venue, buy(), world.clock, expires_ms=expires_ms)
     assert isinstance(end, Placed if taken else NotPlaced)
     assert {params["orderLinkId"] for params in world.transport.calls(CREATE)} == {"a1"}
+
+
+async def test_an_unreadable_row_of_our_own_id_ends_an_unknown():
+    world = World()
+    world.transport.script(CREATE, NoReply("cut", maybe_sent=True))
+    world.transport.script(REALTIME, page(order_row("a1") | {"qty": "many"}))
+    world.transport.script(HISTORY, page())
+    async with Running(world.clock, step_s=0.5):
+        end = await place_surely(
+            world.venue, buy(), world.clock, expires_ms=world.clock.now_ms() + 600_000
+        )
+    assert isinstance(end, Placed)
+    assert end.order is not None
+    assert (end.order_id, end.order.order_status) == ("id-a1", UNREADABLE)
+    assert len(world.transport.calls(CREATE)) == 1
+
+
+async def test_a_list_with_an_unreadable_row_fails_and_names_it():
+    world = World()
+    good, bad = order_row("a1"), order_row("a2", symbol="ETHUSDT") | {"qty": "many"}
+    world.transport.script(REALTIME, page(good, bad))
+    outcome = await world.venue.orders()
+    assert isinstance(outcome, Failed)
+    assert outcome.partial is not None
+    assert [o.order_id for o in outcome.partial.value] == ["id-a1"]
+    (row,) = outcome.partial.unread
+    assert (row.what, row.symbol, row.order_id, row.order_link_id) == (
+        "order", "ETHUSDT", "id-a2", "a2",
+    )  # fmt: skip
+    fills = {"execId": "e1", "symbol": "ETHUSDT", "execTime": str(START_MS), "execQty": "x"}
+    world.transport.script(EXECUTIONS, page(fills))
+    outcome = await world.venue.executions(start_ms=START_MS - 1)
+    assert isinstance(outcome, Failed)
+    assert outcome.partial is not None
+    assert [(u.exec_id, u.ts) for u in outcome.partial.unread] == [("e1", START_MS)]
