@@ -228,6 +228,13 @@ class AccountFeed:
         self._again = False
         self._read_once = False
 
+    @property
+    def exposed(self) -> bool:
+        """Tell whether the account has something at stake, for all that is known."""
+        view = self.view
+        known = self._read_once and not view.unread
+        return not known or bool(view.positions() or view.open_orders())
+
     async def run(self) -> None:
         """Run until cancelled; the stream is started, not closed."""
         await self._stream.start()
@@ -247,6 +254,7 @@ class AccountFeed:
             for item in await self._stream.batch():
                 if isinstance(item, StreamUp):
                     self.up = True
+                    self.fatal = ""
                     self.view.begin_resync()  # before the first request: nothing falls between
                     self._again = True
                     self._due.set()
@@ -297,8 +305,7 @@ class AccountFeed:
         """
         if self._read_once and self.up and not self.view.stale:
             return Priority.POLL
-        exposed = self.view.positions() or self.view.open_orders() or self.view.unread
-        return Priority.RECONCILE if exposed or not self._read_once else Priority.POLL
+        return Priority.RECONCILE if self.exposed else Priority.POLL
 
     async def _rest(self, wait_s: float, *, urgent: bool) -> None:
         """Wait; a stream that came up or fell ends the wait, unless the venue asked for it."""
