@@ -57,6 +57,7 @@ class News:
     wallet: bool = False
     vanished: tuple[OrderReport, ...] = ()  # open here, not at the venue: their end must be asked
     unread: tuple[UnreadRow, ...] = ()  # rows that could be read the last time, or were not there
+    absent: tuple[str, ...] = ()  # link ids of expected orders that the venue proves not to have
 
     def __bool__(self) -> bool:
         return bool(
@@ -66,6 +67,7 @@ class News:
             or self.wallet
             or self.vanished
             or self.unread
+            or self.absent
         )
 
 

@@ -31,6 +31,14 @@ LOOK_GAP_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """An order that the venue took in: the stream or a list must tell of it."""
+
+    symbol: str
+    sent_ms: int  # venue clock
+
+
+@dataclass(frozen=True, slots=True)
 class Resynced:
     """The view is true again. `unsettled`: orders whose end the venue has not told yet."""
 
@@ -54,6 +62,7 @@ async def resync(
     since_ms: int | None = None,
     priority: Priority = Priority.RECONCILE,
     tell: Callable[[News], None] | None = None,
+    expected: dict[str, Expected] | None = None,
 ) -> Resynced | NotResynced:
     """Read the account and merge it; the stream's reports may be applied to the view meanwhile.
 
@@ -67,6 +76,10 @@ async def resync(
         Of the lists; how orders that vanished have ended is always asked as reconciliation.
     tell : callable, optional
         Told what the lists changed before that is asked; the result then holds only the rest.
+    expected : dict, optional
+        Orders by link id that somebody must tell of: those of which nothing does are asked for. An
+        order that began and ended while nobody listened is in no list of open ones, and without a
+        fill in none of executions. What is settled is taken out.
     """
     view.begin_resync()
     taken = await _read(venue, view, since_ms, priority)
@@ -87,8 +100,30 @@ async def resync(
             view.apply(found)
             settled.append(found)
     left = tuple(o for o in unsettled if _still_open(view, o))
-    news = replace(merged, orders=_unique(merged.orders, [o.order_id for o in settled]))
+    found, absent = await _ask_for(venue, view, expected) if expected else ([], ())
+    ids = [o.order_id for o in (*settled, *found)]
+    news = replace(merged, orders=_unique(merged.orders, ids), absent=absent)
     return Resynced(news, left)
+
+
+async def _ask_for(
+    venue: TradingVenue, view: AccountView, expected: dict[str, Expected]
+) -> tuple[list[OrderReport], tuple[str, ...]]:
+    """Ask for the expected orders that nothing has told of; returns the found and the absent."""
+    found: list[OrderReport] = []
+    absent: list[str] = []
+    for link, of in list(expected.items()):
+        if view.by_link(link) is None:
+            said = await venue.look_up(of.symbol, link, sent_ms=of.sent_ms)
+            if isinstance(said, Absent):
+                absent.append(link)
+            elif isinstance(said, Found) and said.order.order_status != UNREADABLE:
+                view.apply(said.order)
+                found.append(said.order)
+            else:
+                continue
+        expected.pop(link, None)
+    return found, tuple(absent)
 
 
 async def _read(
@@ -227,13 +262,22 @@ class AccountFeed:
         self._due = asyncio.Event()
         self._again = False
         self._read_once = False
+        self._expected: dict[str, Expected] = {}
+
+    def expect(self, order_link_id: str, symbol: str, sent_ms: int) -> None:
+        """Name an order the venue accepted: if nothing tells of it, the next reading asks.
+
+        What became of it comes as news like everything else: the order itself, or `News.absent`.
+        """
+        if self.view.by_link(order_link_id) is None:
+            self._expected[order_link_id] = Expected(symbol, sent_ms)
 
     @property
     def exposed(self) -> bool:
         """Tell whether the account has something at stake, for all that is known."""
         view = self.view
         known = self._read_once and not view.unread
-        return not known or bool(view.positions() or view.open_orders())
+        return not known or bool(view.positions() or view.open_orders() or self._expected)
 
     async def run(self) -> None:
         """Run until cancelled; the stream is started, not closed."""
@@ -280,6 +324,7 @@ class AccountFeed:
                 since_ms=self._since_ms,
                 priority=self._priority(),
                 tell=self._tell,
+                expected=self._expected,
             )
             self.resyncs += 1
             self._tell(outcome.news)
@@ -291,7 +336,7 @@ class AccountFeed:
                 retry_s = self._options.retry_first_s
                 self._read_once = True
                 wait_s = self._options.check_s if self.up else self._options.poll_s
-                if outcome.unsettled:
+                if outcome.unsettled or self._expected:
                     wait_s = min(wait_s, self._options.settle_s)
                 if not self.up or self._again:
                     self.view.stale = True  # true a moment ago, which is not now

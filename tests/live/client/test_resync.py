@@ -71,9 +71,10 @@ class Account:
         return await self._give("orders", list(self.open.values()))
 
     async def look_up(self, symbol: str, link: str, *, sent_ms: int, order_id: str = "") -> Any:
-        del symbol, link, sent_ms
-        self.asked.append(f"look {order_id}")
-        answers = self.lookups.get(order_id, [Undecided("not yet")])
+        del symbol, sent_ms
+        name = order_id or link
+        self.asked.append(f"look {name}")
+        answers = self.lookups.get(name, [Undecided("not yet")])
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
 
@@ -414,3 +415,28 @@ async def test_who_is_exposed_and_cannot_see_goes_first_and_checks_last():
         f.stream.say(StreamDown(1, "cut"))
         await settle()
         assert f.account.ranks[1:] == [Priority.RECONCILE]
+
+
+async def test_an_order_that_began_and_ended_while_nobody_listened_is_asked_for():
+    async with running() as f:
+        f.stream.say(StreamUp(1))
+        await settle()
+        f.stream.say(StreamDown(1, "cut"))
+        await settle()
+        for n, link in enumerate(("l2", "l4", "l6")):
+            f.feed.expect(link, "AUSDT", START_MS + n)
+        f.account.lookups["l2"] = [Undecided("x"), Found(order(2, "Cancelled", START_MS + 5))]
+        f.account.lookups["l4"] = [Undecided("x"), Undecided("y"), Absent(START_MS)]
+        f.account.open["o6"] = order(6, "New", START_MS + 3)  # the third is in a list
+        f.stream.say(StreamUp(2))
+        async with Running(f.clock, step_s=0.5):
+            await f.clock.sleep(30.0)
+        ended = f.view.by_link("l2")
+        assert ended is not None
+        assert ended.order_status == "Cancelled"
+        assert [n.absent for n in f.news if n.absent] == [("l4",)]
+        assert [f.account.asked.count(f"look {link}") for link in ("l2", "l4", "l6")] == [2, 3, 0]
+        f.feed.expect("l6", "AUSDT", START_MS)  # told of already
+        async with Running(f.clock, step_s=1.0):
+            await f.clock.sleep(70.0)
+        assert f.account.asked.count("look l6") == 0
