@@ -36,7 +36,7 @@ class Snapshot:
     """One reading of an account, every list complete.
 
     `executions` reach back to `complete_ms` of the view and were read before `positions`: the
-    newest of them dates that reading, by the venue's own clock. Orders are the open ones,
+    newest of a symbol dates that reading, by the venue's own clock. Orders are the open ones,
     positions those with a size.
     """
 
@@ -122,7 +122,10 @@ class AccountView:
     _blind: dict[str, frozenset[str]] = field(default_factory=dict)  # see `_note_unread`
     _known_ms: int = 0  # the newest moment any report told of
     _floor_ms: int = 0  # that, when the resynchronisation began
-    _flat_before_ms: int = 0  # at this moment or later nothing was held but `_held`
+    # At this moment, or that of the symbol's newest execution, nothing was held but `_held`. By
+    # symbol: the list of positions may lag behind executions, of which others' prove nothing.
+    _flat_before_ms: int = 0
+    _newest_ms: dict[str, int] = field(default_factory=dict)
     _held: set[PositionKey] = field(default_factory=set)
 
     # ------------------------------------------------------------------ reading
@@ -224,7 +227,11 @@ class AccountView:
         holes = [u.ts - 1 for u in taken.unread if u.what == "execution"]
         self.complete_ms = max(self.complete_ms, min([newest_ms, *holes]))
         listed = {(p.symbol, p.position_idx) for p in taken.positions}
-        self._flat_before_ms, self._held = max(self._floor_ms, newest_ms), listed
+        self._flat_before_ms, self._held = self._floor_ms, listed
+        self._newest_ms = {}
+        for each in taken.executions:
+            known_ms = self._newest_ms.get(each.symbol, 0)
+            self._newest_ms[each.symbol] = max(known_ms, each.exec_time)
         missing = [
             key
             for key, entry in self._positions.items()
@@ -334,7 +341,8 @@ class AccountView:
         self._known_ms = max(self._known_ms, at.updated_time)
         key = (at.symbol, at.position_idx)
         proven = key not in self._held and not self._blind_to("position", at.symbol)
-        if at.updated_time < self._flat_before_ms and proven and at.size:
+        before_ms = max(self._flat_before_ms, self._newest_ms.get(at.symbol, 0))
+        if at.updated_time < before_ms and proven and at.size:
             return False  # late words on a position that a snapshot has proved to be gone
         known = self._positions.get(key)
         if known is not None and known.age() > entry.age():

@@ -6,7 +6,7 @@ never sent again before a lookup has proven that it is not there.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.venue.reports import OrderReport
 from live.clock import Clock
@@ -178,13 +178,25 @@ async def cancel_surely(
 ) -> PlaceOutcome:
     """Cancel an order until the venue has taken the cancel or says the order has ended.
 
-    A cancel twice is a cancel once: an unknown one is sent again.
+    A cancel twice is a cancel once: an unknown one is sent again. "No such order" is believed once
+    lookups have proven it: the order may just not be listed yet, and would go on working.
     """
 
     def send():
         return venue.cancel(symbol, order_link_id=order_link_id, priority=priority)
 
-    return await _again(send, clock, expires_ms, patience)
+    while True:
+        outcome = await _again(send, clock, expires_ms, patience)
+        if not isinstance(outcome, Refused) or outcome.doubtful_ms is None:
+            return outcome
+        asked = Unknown(order_link_id, outcome.message, outcome.doubtful_ms)
+        word, _ = await settle(venue, symbol, asked, clock, patience=patience)
+        if isinstance(word, Absent):
+            return replace(outcome, doubtful_ms=None)
+        if not word.order.is_open:
+            return Accepted(word.order.order_id, order_link_id, already=True, order=word.order)
+        if clock.now_ms() >= expires_ms:
+            return replace(outcome, order=word.order)
 
 
 async def _again(send, clock: Clock, expires_ms: int, patience: Patience) -> PlaceOutcome:

@@ -301,6 +301,16 @@ def test_late_words_on_what_was_opened_and_closed_unheard_do_not_revive_it():
     assert [p.symbol for p in view.positions()] == ["AUSDT", "BUSDT"]
 
 
+def test_a_list_of_positions_that_lags_hides_none_that_the_stream_tells_of():
+    view = AccountView()
+    view.begin_resync()
+    view.apply(position("BUSDT", "5", 20))  # opened just now: its list does not show it yet
+    view.snapshot(Snapshot(executions=(fill(1, 1, 20), fill(2, 1, 21))))
+    view.end_resync()
+    assert {fill(1, 1, 20).symbol, fill(2, 1, 21).symbol} == {"AUSDT", "BUSDT"}
+    assert [p.symbol for p in view.positions()] == ["BUSDT"]
+
+
 def test_a_failed_reading_loses_nothing_and_leaves_the_view_stale():
     view = AccountView()
     view.begin_resync()

@@ -116,7 +116,9 @@ class BybitTrading:
         found = await self._find(symbol, order_id, order_link_id)
         if found is None:
             # 110001 may be lag right after the create: no proof that the order does not exist.
-            return self._outcome(said, "cancel", order_link_id)
+            result = self._outcome(said, "cancel", order_link_id)
+            is_no = isinstance(result, Refused)
+            return replace(result, doubtful_ms=said.sent_ms) if is_no else result
         if found.is_open:
             why = f"{said.code}: {said.message}; yet it is listed as {found.order_status}"
             return Refused(said.code, why, Action.WAIT.value, AGAIN_S, order=found)

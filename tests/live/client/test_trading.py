@@ -9,7 +9,7 @@ from engine.venue.reports import UNREADABLE
 from live.venues.bybit.lookup import ABSENT_AGE_MS
 from live.venues.bybit.transport import NoReply, Reply
 from live.venues.port import Banned, Failed, Ok, Throttled
-from live.venues.settle import NotPlaced, Placed, place_surely
+from live.venues.settle import NotPlaced, Placed, cancel_surely, place_surely
 from live.venues.trading import (
     Absent,
     Accepted,
@@ -525,3 +525,30 @@ async def test_a_list_with_an_unreadable_row_fails_and_names_it():
     assert isinstance(outcome, Failed)
     assert outcome.partial is not None
     assert [(u.exec_id, u.ts) for u in outcome.partial.unread] == [("e1", START_MS)]
+
+
+@pytest.mark.parametrize("end", ["New", "Filled", None])
+async def test_a_cancel_believes_that_there_is_no_order_once_it_is_proven(end):
+    world = World()
+    gone = envelope(code=110001, message="order not exists or too late to cancel")
+    world.transport.script(CANCEL, gone, envelope({"orderId": "id-a1"}))
+    listed = page(order_row("a1", end)) if end else page()
+    # three lists of the cancel's own look lag behind
+    world.transport.script(REALTIME, page(), page(), listed)
+    world.transport.script(HISTORY, page())
+    async with Running(world.clock, step_s=0.5):
+        result = await cancel_surely(
+            world.venue, "BTCUSDT", "a1", world.clock, expires_ms=START_MS + 600_000
+        )
+    cancels = len(world.transport.calls(CANCEL))
+    if end == "New":
+        assert result == Accepted("id-a1", "a1")
+        assert cancels == 2
+    elif end == "Filled":
+        assert isinstance(result, Accepted)
+        assert result.order is not None
+        assert (result.already, result.order.order_status, cancels) == (True, "Filled", 1)
+    else:
+        assert isinstance(result, Refused)
+        assert (result.code, result.doubtful_ms, cancels) == (110001, None, 1)
+        assert world.clock.now_ms() >= START_MS + ABSENT_AGE_MS
