@@ -15,18 +15,16 @@ from typing import Any
 import numpy as np
 
 from app.proofs import simloop
+from app.proofs.exactly_once_world import SYMBOLS, draw_menu, market
 from app.proofs.simwire import DoorConnect, DoorTransport
-from engine.bars import Bars
 from engine.venue.exchange.records import Account
 from engine.venue.reports import ExecutionReport
 from engine.venue.view import AccountView, News
 from engine.venue.words import CreateType
 from live.venues.bybit.budgets import RequestBudget
 from live.venues.bybit.clock_offset import VenueClock
-from live.venues.bybit.faults import Fault
 from live.venues.bybit.gate import Gate
 from live.venues.bybit.private_stream import BybitPrivateStream
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.signer import Signer
 from live.venues.bybit.simvenue import SimVenue
 from live.venues.bybit.trade_stream import TradeStream
@@ -50,12 +48,9 @@ from live.venues.trading import (
     Unknown,
 )
 
-SYMBOLS = ("AAAUSDT", "BBBUSDT")
-MINUTES = 12
 FAULTY_S = 40.0
 QUIET_S = 330.0  # at most; a run ends as soon as everything is settled and read once more
 JOBS = 4
-_MINUTE_MS = 60_000
 _LOOK_S = 1.0
 _TICK_S = 0.75  # the market moves so often
 _FRESH_S = (3, 6, 20)  # an order older than this is not sent (again)
@@ -100,87 +95,6 @@ class Parts:
 
 
 SOUND = Parts()
-
-
-def market(rng: np.random.Generator) -> Replay:
-    """Draw a short market of two coins that moves enough to fill and to stop."""
-    bars = {}
-    ts = simloop.START_MS - simloop.START_MS % _MINUTE_MS + _MINUTE_MS * np.arange(MINUTES)
-    for symbol, start in zip(SYMBOLS, (100.0, 2.5), strict=True):
-        path = start * np.exp(np.cumsum(rng.normal(0.0, 0.004, MINUTES + 1)))
-        o, c = np.round(path[:-1], 3), np.round(path[1:], 3)
-        h = np.round(np.maximum(o, c) * (1 + np.abs(rng.normal(0.0, 0.002, MINUTES))), 3)
-        lo = np.round(np.minimum(o, c) * (1 - np.abs(rng.normal(0.0, 0.002, MINUTES))), 3)
-        volume = rng.uniform(1e4, 1e5, MINUTES)
-        bars[symbol] = Bars.from_arrays(ts, o, h, lo, c, volume, volume * c)
-    return Replay(_MINUTE_MS, bars)
-
-
-# Each: how often it may fire in a run, with what chance at an occasion, and what it needs.
-MENU: tuple[tuple[str, int, float, dict[str, Any]], ...] = (
-    ("lost_request", 3, 0.25, {}),
-    ("lost_reply", 3, 0.25, {}),
-    ("lost_reply", 2, 0.6, {"endpoint": "/v5/order/*"}),
-    ("lost_reply", 2, 0.6, {"endpoint": "order.*"}),
-    ("slow", 3, 0.25, {"ms": 7_000}),
-    ("late_reply", 3, 0.25, {"ms": 8_000}),
-    ("error", 3, 0.25, {"code": 10000}),
-    ("error", 3, 0.25, {"code": 10016}),
-    ("error_after", 3, 0.3, {"code": 10000}),
-    ("error_after", 3, 0.3, {"code": 10016}),
-    ("throttle", 4, 0.3, {"header": "present", "ms": 400}),
-    ("throttle", 3, 0.3, {"header": "past", "ms": 400}),
-    ("throttle", 3, 0.3, {"header": "absent"}),
-    ("http", 3, 0.25, {"status": 502}),
-    ("http_after", 3, 0.3, {"status": 502}),
-    ("html", 3, 0.25, {}),
-    ("html_after", 3, 0.3, {}),
-    ("truncated", 3, 0.3, {}),
-    ("skew", 2, 0.2, {"ms": 60_000}),
-    ("skew", 2, 0.2, {"ms": -3_000}),
-    ("ban", 1, 0.03, {"ms": 20_000}),
-    ("stop_rejected", 1, 0.3, {}),
-    ("stale", 6, 0.4, {"ms": 4_000}),
-    ("push_drop", 3, 0.2, {}),
-    ("push_duplicate", 6, 0.3, {}),
-    ("push_late", 5, 0.3, {"ms": 3_000}),
-    ("push_permute", 8, 0.6, {}),
-    ("push_malformed", 2, 0.15, {}),
-    ("stream_stall", 1, 0.1, {}),
-    ("stream_mute", 1, 0.1, {}),
-    ("stream_close", 2, 0.15, {}),
-    ("stream_abort", 2, 0.15, {}),
-    ("refuse_connect", 1, 0.5, {"ms": 15_000}),
-    ("refuse_auth", 1, 0.5, {}),
-    ("refuse_subscribe", 1, 0.5, {}),
-    ("max_active", 1, 0.5, {"ms": 30_000}),
-    ("partial_cancel", 2, 0.3, {}),
-    ("liquidate", 1, 0.1, {}),
-    ("deleverage", 1, 0.1, {}),
-    ("reduce_only", 1, 0.1, {}),
-    ("human", 1, 0.15, {"action": "cancel_orders"}),
-    ("human", 1, 0.15, {"action": "remove_stop"}),
-    ("wipe_closed", 2, 0.2, {}),
-)
-
-
-def draw_menu(rng: np.random.Generator) -> list[Fault]:
-    """Draw a run's faults: some kinds, armed at different moments."""
-    chosen = rng.choice(len(MENU), size=int(rng.integers(3, 12)), replace=False)
-    faults = []
-    for index in sorted(int(i) for i in chosen):
-        kind, count, probability, needs = MENU[index]
-        at = simloop.START_MS + int(rng.integers(0, 20_000))
-        faults.append(
-            Fault(
-                kind=kind,  # pyrefly: ignore[bad-argument-type]
-                count=int(rng.integers(1, count + 1)),
-                probability=probability,
-                at=at,
-                **needs,
-            )
-        )
-    return faults
 
 
 class User:

@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from app.proofs.comparison import Telling
-from app.proofs.exactly_once import MENU, SOUND, SeedResult, run_seed
+from app.proofs.exactly_once import SOUND, SeedResult, run_seed
+from app.proofs.exactly_once_world import MENU
 from app.proofs.planted_client import PLANTED
 
 FIRED_MIN = 100  # a fault that struck less often proves little

@@ -50,7 +50,9 @@ class Code:
     """One code of the venue.
 
     `same_id` tells whether the very same request, with the same orderLinkId, may be sent again
-    (after what `action` says); everything else needs a new decision.
+    (after what `action` says); everything else needs a new decision. `doubtful`: the words say no,
+    but a server under load may have taken the request in before it gave up: the same id may be sent
+    again (a double is refused as one), yet "it is not there" needs a lookup.
     """
 
     code: int
@@ -59,6 +61,7 @@ class Code:
     proof: Proof
     action: Action
     same_id: bool = False
+    doubtful: bool = False
 
 
 _YES, _NO, _PERHAPS = Proof.TAKEN, Proof.NOT_TAKEN, Proof.UNKNOWN
@@ -330,7 +333,10 @@ _ALL = [
     ),
 ]
 
-CODES: dict[int, Code] = {code.code: code for code in _ALL}
+_DOUBTFUL = frozenset({-1, 429, 10429})
+CODES: dict[int, Code] = {
+    code.code: replace(code, doubtful=code.code in _DOUBTFUL) for code in _ALL
+}
 HTTP_CODES: dict[int, Code] = {
     code.code: code
     for code in [
@@ -358,6 +364,7 @@ HTTP_CODES: dict[int, Code] = {
         ),
     ]
 }
+HTTP_CODES[429] = replace(HTTP_CODES[429], doubtful=True)
 _OK_STATUS = range(200, 300)
 
 

@@ -11,6 +11,23 @@ from decimal import Decimal
 ZERO = Decimal(0)
 
 
+# The status of an order of which only its ids could be read: it exists, no more is known.
+UNREADABLE = "Unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadRow:
+    """A row of the venue's that could not be read, named by what of it could."""
+
+    why: str
+    what: str = ""  # "order", "position", "execution", "wallet"
+    symbol: str = ""  # "": not even that, so it may be any
+    order_id: str = ""
+    order_link_id: str = ""
+    exec_id: str = ""
+    ts: int = 0  # of an execution; 0: not even that
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:
     """An order as the venue described it last."""

@@ -19,6 +19,7 @@ from engine.venue.reports import (
     ExecutionReport,
     OrderReport,
     PositionReport,
+    UnreadRow,
     WalletReport,
 )
 
@@ -27,6 +28,7 @@ PositionKey = tuple[str, int]
 # Later stages of an order's life win among reports of one millisecond.
 _STAGE = {"Untriggered": 0, "Triggered": 1, "New": 2, "PartiallyFilled": 3}
 _LAST_STAGE = 4
+_RISES, _FALLS = 1, 2  # the venue's trigger directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Snapshot:
     """One reading of an account, every list complete.
 
     `executions` reach back to `complete_ms` of the view and were read before `positions`: the
-    newest of them dates that reading, by the venue's own clock. Orders are the open ones,
+    newest of a symbol dates that reading, by the venue's own clock. Orders are the open ones,
     positions those with a size.
     """
 
@@ -42,6 +44,7 @@ class Snapshot:
     positions: tuple[PositionReport, ...] = ()
     executions: tuple[ExecutionReport, ...] = ()
     wallet: WalletReport | None = None
+    unread: tuple[UnreadRow, ...] = ()  # rows of these lists that could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,18 @@ class News:
     positions: tuple[PositionKey, ...] = ()
     wallet: bool = False
     vanished: tuple[OrderReport, ...] = ()  # open here, not at the venue: their end must be asked
+    unread: tuple[UnreadRow, ...] = ()  # rows that could be read the last time, or were not there
+    absent: tuple[str, ...] = ()  # link ids of expected orders that the venue proves not to have
 
     def __bool__(self) -> bool:
         return bool(
-            self.executions or self.orders or self.positions or self.wallet or self.vanished
+            self.executions
+            or self.orders
+            or self.positions
+            or self.wallet
+            or self.vanished
+            or self.unread
+            or self.absent
         )
 
 
@@ -99,6 +110,7 @@ class AccountView:
     stale: bool = True
     complete_ms: int = 0  # every execution up to here has been read; the stream may miss one
     wallet: WalletReport | None = None
+    unread: tuple[UnreadRow, ...] = ()  # what the newest snapshot could not read
     orders_max: int = 10_000  # closed orders beyond this are forgotten, the oldest first
     executions_max: int = 100_000
     _orders: dict[str, _OrderEntry] = field(default_factory=dict)
@@ -107,9 +119,13 @@ class AccountView:
     _positions: dict[PositionKey, _PositionEntry] = field(default_factory=dict)
     _buffer: list[Report] | None = None
     _listed: set[str] | None = None  # the open orders of the snapshot
+    _blind: dict[str, frozenset[str]] = field(default_factory=dict)  # see `_note_unread`
     _known_ms: int = 0  # the newest moment any report told of
     _floor_ms: int = 0  # that, when the resynchronisation began
-    _flat_before_ms: int = 0  # at this moment or later nothing was held but `_held`
+    # At this moment, or that of the symbol's newest execution, nothing was held but `_held`. By
+    # symbol: the list of positions may lag behind executions, of which others' prove nothing.
+    _flat_before_ms: int = 0
+    _newest_ms: dict[str, int] = field(default_factory=dict)
     _held: set[PositionKey] = field(default_factory=set)
 
     # ------------------------------------------------------------------ reading
@@ -152,13 +168,19 @@ class AccountView:
         entry = self._positions.get((symbol, position_idx))
         return entry.report if entry is not None else None
 
+    def hidden(self, symbol: str) -> tuple[UnreadRow, ...]:
+        """Return what cannot be seen of a symbol: as long as it is something, no entry there.
+
+        A row that does not even tell its symbol, or that of the wallet, hides every symbol.
+        """
+        return tuple(row for row in self.unread if row.symbol in ("", symbol))
+
     def unprotected(self) -> list[PositionReport]:
         """Return the positions that no working stop covers, on the losing side."""
         return [p for p in self.positions() if not p.stop_loss and not self._has_stop(p)]
 
     def _has_stop(self, position: PositionReport) -> bool:
         kinds = ("StopLoss", "TrailingStop", "PartialStopLoss")
-        winning = 1 if position.side == "Buy" else 2  # the triggerDirection that takes profit
         covered = ZERO
         for order in self.open_orders(position.symbol):
             if order.position_idx != position.position_idx or order.side == position.side:
@@ -167,8 +189,8 @@ class AccountView:
                 order.reduce_only and order.stop_order_type == "Stop"
             ):
                 continue
-            if order.stop_order_type == "Stop" and order.trigger_direction == winning:
-                continue  # a take-profit in disguise: some clients place theirs so
+            if order.trigger_direction == (_RISES if position.side == "Buy" else _FALLS):
+                continue  # it takes profit, or waits for one before it begins to trail
             if order.stop_order_type == "StopLoss" or not order.qty:
                 return True  # of the whole position, whatever its size
             covered += order.qty - order.cum_exec_qty
@@ -199,21 +221,52 @@ class AccountView:
         news = self._merge(
             [*taken.executions, *taken.orders, *([taken.wallet] if taken.wallet else [])]
         )
+        fresh = self._note_unread(taken.unread)
         newest_ms = max((e.exec_time for e in taken.executions), default=0)
-        self.complete_ms = max(self.complete_ms, newest_ms)
+        # What could not be read is asked for again until it can be.
+        holes = [u.ts - 1 for u in taken.unread if u.what == "execution"]
+        self.complete_ms = max(self.complete_ms, min([newest_ms, *holes]))
         listed = {(p.symbol, p.position_idx) for p in taken.positions}
-        self._flat_before_ms, self._held = max(self._floor_ms, newest_ms), listed
-        missing = [k for k, e in self._positions.items() if k not in listed and e.report.size]
+        self._flat_before_ms, self._held = self._floor_ms, listed
+        self._newest_ms = {}
+        for each in taken.executions:
+            known_ms = self._newest_ms.get(each.symbol, 0)
+            self._newest_ms[each.symbol] = max(known_ms, each.exec_time)
+        missing = [
+            key
+            for key, entry in self._positions.items()
+            if key not in listed and entry.report.size and not self._blind_to("position", key[0])
+        ]
         for key in missing:
             self._flatten(key)
         moved = self._merge(taken.positions)
         self._listed = {order.order_id for order in taken.orders}
+        self._listed |= {row.order_id for row in taken.unread if row.what == "order"}
         return News(
             executions=news.executions,
             orders=news.orders,
             positions=(*missing, *moved.positions),
             wallet=news.wallet,
+            unread=fresh,
         )
+
+    def _note_unread(self, rows: tuple[UnreadRow, ...]) -> tuple[UnreadRow, ...]:
+        """Remember of which symbols absence proves nothing; returns the rows that are new.
+
+        An unread order that tells its id is listed by it; of one that does not, any of its symbol
+        may be the one.
+        """
+        fresh = tuple(row for row in rows if row not in self.unread)
+        self.unread = rows
+        self._blind = {
+            "order": frozenset(r.symbol for r in rows if r.what == "order" and not r.order_id),
+            "position": frozenset(r.symbol for r in rows if r.what == "position"),
+        }
+        return fresh
+
+    def _blind_to(self, what: str, symbol: str) -> bool:
+        blind = self._blind.get(what, frozenset())
+        return symbol in blind or "" in blind
 
     def end_resync(self, *, complete: bool = True) -> News:
         """Merge what arrived meanwhile; `complete` False: the reading failed, the view is stale.
@@ -227,7 +280,11 @@ class AccountView:
         listed, self._listed = self._listed, None
         if listed is None:
             return news
-        vanished = tuple(o for o in self.open_orders() if o.order_id not in listed)
+        vanished = tuple(
+            o
+            for o in self.open_orders()
+            if o.order_id not in listed and not self._blind_to("order", o.symbol)
+        )
         return replace(news, vanished=vanished)
 
     # ------------------------------------------------------------------ the rules
@@ -283,7 +340,9 @@ class AccountView:
         at = entry.report
         self._known_ms = max(self._known_ms, at.updated_time)
         key = (at.symbol, at.position_idx)
-        if at.updated_time < self._flat_before_ms and key not in self._held and at.size:
+        proven = key not in self._held and not self._blind_to("position", at.symbol)
+        before_ms = max(self._flat_before_ms, self._newest_ms.get(at.symbol, 0))
+        if at.updated_time < before_ms and proven and at.size:
             return False  # late words on a position that a snapshot has proved to be gone
         known = self._positions.get(key)
         if known is not None and known.age() > entry.age():

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from engine.venue.reports import UnreadRow
 from engine.venue.wire import InstrumentInfo, Kline, TickerInfo
 
 T = TypeVar("T")
@@ -35,11 +36,25 @@ class Banned:
 
 
 @dataclass(frozen=True, slots=True)
+class Partial(Generic[T]):
+    """What could be read of a list with rows that could not; those are named."""
+
+    value: T
+    venue_ms: int
+    unread: tuple[UnreadRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
-    """No usable answer; ``retryable`` is False when asking again cannot help."""
+    """No usable answer; ``retryable`` is False when asking again cannot help.
+
+    A list with an unreadable row has failed: who takes it for whole would think an order ended or a
+    position closed. Who can bear a hole that is named finds the rest in ``partial``.
+    """
 
     reason: str
     retryable: bool = True
+    partial: Partial[Any] | None = None
 
 
 Outcome = Ok[T] | Throttled | Banned | Failed

@@ -9,14 +9,16 @@ without a sign), and instead of the stream while that is down.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from engine.venue.reports import OrderReport
+from engine.venue.reports import UNREADABLE, OrderReport, UnreadRow
 from engine.venue.view import AccountView, News, Snapshot
 from live.clock import Clock
-from live.venues.port import Banned, Ok, Throttled
+from live.venues.port import Banned, Failed, Ok, Outcome, Throttled
 from live.venues.trading import (
     Absent,
     Found,
+    Priority,
     PrivateStream,
     StreamDown,
     StreamUp,
@@ -26,6 +28,14 @@ from live.venues.trading import (
 OVERLAP_MS = 60_000  # executions are read again from this long before the newest known one
 FIRST_SPAN_MS = 7 * 86_400_000 - 1  # what is read of them when nothing is known
 LOOK_GAP_S = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An order that the venue took in: the stream or a list must tell of it."""
+
+    symbol: str
+    sent_ms: int  # venue clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +56,42 @@ class NotResynced:
 
 
 async def resync(
-    venue: TradingVenue, view: AccountView, *, since_ms: int | None = None
+    venue: TradingVenue,
+    view: AccountView,
+    *,
+    since_ms: int | None = None,
+    priority: Priority = Priority.RECONCILE,
+    tell: Callable[[News], None] | None = None,
+    expected: dict[str, Expected] | None = None,
 ) -> Resynced | NotResynced:
     """Read the account and merge it; the stream's reports may be applied to the view meanwhile.
+
+    Cancelled, or failed by an error, it leaves the view stale and keeping: the next one goes on.
 
     Parameters
     ----------
     since_ms : int, optional
         From when on executions are wanted where the view knows none; 7 days back without it.
+    priority : Priority
+        Of the lists; how orders that vanished have ended is always asked as reconciliation.
+    tell : callable, optional
+        Told what the lists changed before that is asked; the result then holds only the rest.
+    expected : dict, optional
+        Orders by link id that somebody must tell of: those of which nothing does are asked for. An
+        order that began and ended while nobody listened is in no list of open ones, and without a
+        fill in none of executions. What is settled is taken out.
     """
     view.begin_resync()
-    try:
-        taken = await _read(venue, view, since_ms)
-    except asyncio.CancelledError:
-        view.end_resync(complete=False)
-        raise
+    taken = await _read(venue, view, since_ms, priority)
     if isinstance(taken, NotResynced):
         return replace(taken, news=view.end_resync(complete=False))
     from_snapshot = view.snapshot(taken)
     from_stream = view.end_resync()
+    merged = joined(from_snapshot, from_stream)
+    if tell is not None:
+        if merged:
+            tell(merged)
+        merged = News()
     unsettled = [o for o in from_stream.vanished if _still_open(view, o)]
     settled: list[OrderReport] = []
     for order in unsettled:
@@ -73,36 +100,71 @@ async def resync(
             view.apply(found)
             settled.append(found)
     left = tuple(o for o in unsettled if _still_open(view, o))
-    news = replace(
-        joined(from_snapshot, from_stream),
-        orders=_unique(from_snapshot.orders, from_stream.orders, [o.order_id for o in settled]),
-    )
+    found, absent = await _ask_for(venue, view, expected) if expected else ([], ())
+    ids = [o.order_id for o in (*settled, *found)]
+    news = replace(merged, orders=_unique(merged.orders, ids), absent=absent)
     return Resynced(news, left)
 
 
+async def _ask_for(
+    venue: TradingVenue, view: AccountView, expected: dict[str, Expected]
+) -> tuple[list[OrderReport], tuple[str, ...]]:
+    """Ask for the expected orders that nothing has told of; returns the found and the absent."""
+    found: list[OrderReport] = []
+    absent: list[str] = []
+    for link, of in list(expected.items()):
+        if view.by_link(link) is None:
+            said = await venue.look_up(of.symbol, link, sent_ms=of.sent_ms)
+            if isinstance(said, Absent):
+                absent.append(link)
+            elif isinstance(said, Found) and said.order.order_status != UNREADABLE:
+                view.apply(said.order)
+                found.append(said.order)
+            else:
+                continue
+        expected.pop(link, None)
+    return found, tuple(absent)
+
+
 async def _read(
-    venue: TradingVenue, view: AccountView, since_ms: int | None
+    venue: TradingVenue, view: AccountView, since_ms: int | None, priority: Priority
 ) -> Snapshot | NotResynced:
+    unread: list[UnreadRow] = []
     # The wallet first: the other readings are younger than what its reply says the time is.
-    wallet = await venue.wallet()
+    wallet = _legible(await venue.wallet(priority=priority), unread)
     if not isinstance(wallet, Ok):
         return _failed("wallet", wallet)
     if view.complete_ms:
         start_ms = view.complete_ms - OVERLAP_MS
     else:
         start_ms = wallet.venue_ms - FIRST_SPAN_MS if since_ms is None else since_ms
-    executions = await venue.executions(start_ms=start_ms)
+    executions = _legible(await venue.executions(start_ms=start_ms, priority=priority), unread)
     if not isinstance(executions, Ok):
         return _failed("executions", executions)
-    positions = await venue.positions()
+    positions = _legible(await venue.positions(priority=priority), unread)
     if not isinstance(positions, Ok):
         return _failed("positions", positions)
-    orders = await venue.orders()
+    orders = _legible(await venue.orders(priority=priority), unread)
     if not isinstance(orders, Ok):
         return _failed("orders", orders)
     return Snapshot(
-        tuple(orders.value), tuple(positions.value), tuple(executions.value), wallet.value
+        tuple(orders.value),
+        tuple(positions.value),
+        tuple(executions.value),
+        wallet.value,
+        tuple(unread),
     )
+
+
+def _legible(outcome: Outcome[Any], unread: list[UnreadRow]) -> Outcome[Any]:
+    """Take what could be read; what could not is named, and hides its symbol in the view.
+
+    One row of a kind nobody has seen must not leave the whole account unseen.
+    """
+    if isinstance(outcome, Failed) and outcome.partial is not None:
+        unread += outcome.partial.unread
+        return Ok(outcome.partial.value, outcome.partial.venue_ms)
+    return outcome
 
 
 def _failed(what: str, outcome: object) -> NotResynced:
@@ -122,7 +184,7 @@ async def _end_of(venue: TradingVenue, order: OrderReport) -> OrderReport | None
         order.symbol, order.order_link_id, order_id=order.order_id, sent_ms=order.updated_time
     )
     if isinstance(found, Found):
-        return found.order
+        return found.order if found.order.order_status != UNREADABLE else None
     if isinstance(found, Absent):
         # Given twice: the venue keeps an order cancelled without a fill for a day only.
         return replace(order, order_status="Cancelled", cancel_type="UNKNOWN")
@@ -137,6 +199,7 @@ def joined(a: News, b: News) -> News:
         positions=tuple(dict.fromkeys((*a.positions, *b.positions))),
         wallet=a.wallet or b.wallet,
         vanished=(*a.vanished, *b.vanished),
+        unread=(*a.unread, *b.unread),
     )
 
 
@@ -198,6 +261,23 @@ class AccountFeed:
         self._options = options or FeedOptions()
         self._due = asyncio.Event()
         self._again = False
+        self._read_once = False
+        self._expected: dict[str, Expected] = {}
+
+    def expect(self, order_link_id: str, symbol: str, sent_ms: int) -> None:
+        """Name an order the venue accepted: if nothing tells of it, the next reading asks.
+
+        What became of it comes as news like everything else: the order itself, or `News.absent`.
+        """
+        if self.view.by_link(order_link_id) is None:
+            self._expected[order_link_id] = Expected(symbol, sent_ms)
+
+    @property
+    def exposed(self) -> bool:
+        """Tell whether the account has something at stake, for all that is known."""
+        view = self.view
+        known = self._read_once and not view.unread
+        return not known or bool(view.positions() or view.open_orders() or self._expected)
 
     async def run(self) -> None:
         """Run until cancelled; the stream is started, not closed."""
@@ -218,6 +298,7 @@ class AccountFeed:
             for item in await self._stream.batch():
                 if isinstance(item, StreamUp):
                     self.up = True
+                    self.fatal = ""
                     self.view.begin_resync()  # before the first request: nothing falls between
                     self._again = True
                     self._due.set()
@@ -237,7 +318,14 @@ class AccountFeed:
         while True:
             self._due.clear()
             self._again = False
-            outcome = await resync(self._venue, self.view, since_ms=self._since_ms)
+            outcome = await resync(
+                self._venue,
+                self.view,
+                since_ms=self._since_ms,
+                priority=self._priority(),
+                tell=self._tell,
+                expected=self._expected,
+            )
             self.resyncs += 1
             self._tell(outcome.news)
             if isinstance(outcome, NotResynced):
@@ -246,12 +334,23 @@ class AccountFeed:
                 retry_s = min(retry_s * 2.0, self._options.retry_max_s)
             else:
                 retry_s = self._options.retry_first_s
+                self._read_once = True
                 wait_s = self._options.check_s if self.up else self._options.poll_s
-                if outcome.unsettled:
+                if outcome.unsettled or self._expected:
                     wait_s = min(wait_s, self._options.settle_s)
                 if not self.up or self._again:
                     self.view.stale = True  # true a moment ago, which is not now
             await self._rest(wait_s, urgent=isinstance(outcome, Resynced))
+
+    def _priority(self) -> Priority:
+        """Rank a reading: who may have something at stake and cannot see it goes first.
+
+        A check of a stream that lives, or of an account that had nothing open, can wait: a thousand
+        of these must hold up neither the reconciliation of who is exposed nor entries.
+        """
+        if self._read_once and self.up and not self.view.stale:
+            return Priority.POLL
+        return Priority.RECONCILE if self.exposed else Priority.POLL
 
     async def _rest(self, wait_s: float, *, urgent: bool) -> None:
         """Wait; a stream that came up or fell ends the wait, unless the venue asked for it."""

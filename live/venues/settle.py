@@ -6,7 +6,7 @@ never sent again before a lookup has proven that it is not there.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.venue.reports import OrderReport
 from live.clock import Clock
@@ -113,26 +113,40 @@ async def place_surely(
         What the private stream has said of a link id.
     """
     sends = looks = 0
+    link = order.order_link_id
     last = Refused(0, "stale before it was sent")
+    doubt: Unknown | None = None  # a refusal that a server under load gave may be none
+
+    async def proven(unknown: Unknown) -> Found | Absent:
+        nonlocal looks
+        word, more = await settle(
+            venue, order.symbol, unknown, clock, heard=heard, patience=patience
+        )
+        looks += more
+        return word
+
     while clock.now_ms() < expires_ms:
         outcome: PlaceOutcome = await venue.place(order, priority=priority)
         sends += 1
         if isinstance(outcome, Accepted):
-            return Placed(outcome.order_id, order.order_link_id, None, looks, sends)
-        if isinstance(outcome, Refused):
-            last = outcome
-            if outcome.retry_after_s is None:
-                return NotPlaced(order.order_link_id, outcome.code, outcome.message, looks, sends)
-            await clock.sleep(max(outcome.retry_after_s, patience.resend_s))
+            return Placed(outcome.order_id, link, None, looks, sends)
+        if isinstance(outcome, Unknown):
+            word = await proven(outcome)
+            if isinstance(word, Found):
+                return Placed(word.order.order_id, link, word.order, looks, sends)
+            doubt = None
+            last = Refused(0, f"proven absent after {outcome.reason}")
             continue
-        word, more = await settle(
-            venue, order.symbol, outcome, clock, heard=heard, patience=patience
-        )
-        looks += more
-        if isinstance(word, Found):
-            return Placed(word.order.order_id, order.order_link_id, word.order, looks, sends)
-        last = Refused(0, f"proven absent after {outcome.reason}")
-    return NotPlaced(order.order_link_id, last.code, last.message, looks, sends)
+        last = outcome
+        if outcome.doubtful_ms is not None:
+            doubt = Unknown(link, outcome.message, outcome.doubtful_ms)
+        if outcome.retry_after_s is None:
+            break
+        await clock.sleep(max(outcome.retry_after_s, patience.resend_s))
+    word = await proven(doubt) if doubt is not None else None
+    if isinstance(word, Found):
+        return Placed(word.order.order_id, link, word.order, looks, sends)
+    return NotPlaced(link, last.code, last.message, looks, sends)
 
 
 async def amend_surely(
@@ -164,13 +178,25 @@ async def cancel_surely(
 ) -> PlaceOutcome:
     """Cancel an order until the venue has taken the cancel or says the order has ended.
 
-    A cancel twice is a cancel once: an unknown one is sent again.
+    A cancel twice is a cancel once: an unknown one is sent again. "No such order" is believed once
+    lookups have proven it: the order may just not be listed yet, and would go on working.
     """
 
     def send():
         return venue.cancel(symbol, order_link_id=order_link_id, priority=priority)
 
-    return await _again(send, clock, expires_ms, patience)
+    while True:
+        outcome = await _again(send, clock, expires_ms, patience)
+        if not isinstance(outcome, Refused) or outcome.doubtful_ms is None:
+            return outcome
+        asked = Unknown(order_link_id, outcome.message, outcome.doubtful_ms)
+        word, _ = await settle(venue, symbol, asked, clock, patience=patience)
+        if isinstance(word, Absent):
+            return replace(outcome, doubtful_ms=None)
+        if not word.order.is_open:
+            return Accepted(word.order.order_id, order_link_id, already=True, order=word.order)
+        if clock.now_ms() >= expires_ms:
+            return replace(outcome, order=word.order)
 
 
 async def _again(send, clock: Clock, expires_ms: int, patience: Patience) -> PlaceOutcome:

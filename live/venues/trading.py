@@ -40,6 +40,9 @@ class Refused:
     action: str = ""
     retry_after_s: float | None = None  # set where the same request, same id, may be sent again
     order: OrderReport | None = None  # what a lookup found, where the answer asked for one
+    # Set (venue clock) where a server under load may have taken it in all the same: the same id may
+    # be sent again, but that the order is not there has to be proven like that of an Unknown.
+    doubtful_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ PlaceOutcome = Accepted | Refused | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The venue knows the order."""
+    """The venue knows the order. Status `UNREADABLE`: it exists, and its row tells no more."""
 
     order: OrderReport
 
@@ -184,7 +187,11 @@ class PrivateStream(Protocol):
 
 
 class TradingVenue(Protocol):
-    """One user's account at a venue. No method raises for what a venue may answer."""
+    """One user's account at a venue. No method raises for what a venue may answer.
+
+    A call that is cancelled before it returned is an `Unknown` sent at that moment, whoever
+    cancelled it (a deadline, a shutdown): the request may have left, and may still leave.
+    """
 
     async def place(self, order: NewOrder, *, priority: Priority) -> PlaceOutcome:
         """Send an order once."""
@@ -222,21 +229,29 @@ class TradingVenue(Protocol):
         """
         ...
 
-    async def orders(self, *, symbol: str = "") -> Outcome[list[OrderReport]]:
+    async def orders(
+        self, *, symbol: str = "", priority: Priority = Priority.RECONCILE
+    ) -> Outcome[list[OrderReport]]:
         """Return every open order (stops included), all pages."""
         ...
 
-    async def positions(self) -> Outcome[list[PositionReport]]:
+    async def positions(
+        self, *, priority: Priority = Priority.RECONCILE
+    ) -> Outcome[list[PositionReport]]:
         """Return every open position, all pages."""
         ...
 
     async def executions(
-        self, *, start_ms: int, end_ms: int | None = None
+        self,
+        *,
+        start_ms: int,
+        end_ms: int | None = None,
+        priority: Priority = Priority.RECONCILE,
     ) -> Outcome[list[ExecutionReport]]:
         """Return executions of any span, oldest first, overlapping windows de-duplicated."""
         ...
 
-    async def wallet(self) -> Outcome[WalletReport]:
+    async def wallet(self, *, priority: Priority = Priority.RECONCILE) -> Outcome[WalletReport]:
         """Return the account's USDT."""
         ...
 

@@ -301,6 +301,16 @@ def test_late_words_on_what_was_opened_and_closed_unheard_do_not_revive_it():
     assert [p.symbol for p in view.positions()] == ["AUSDT", "BUSDT"]
 
 
+def test_a_list_of_positions_that_lags_hides_none_that_the_stream_tells_of():
+    view = AccountView()
+    view.begin_resync()
+    view.apply(position("BUSDT", "5", 20))  # opened just now: its list does not show it yet
+    view.snapshot(Snapshot(executions=(fill(1, 1, 20), fill(2, 1, 21))))
+    view.end_resync()
+    assert {fill(1, 1, 20).symbol, fill(2, 1, 21).symbol} == {"AUSDT", "BUSDT"}
+    assert [p.symbol for p in view.positions()] == ["BUSDT"]
+
+
 def test_a_failed_reading_loses_nothing_and_leaves_the_view_stale():
     view = AccountView()
     view.begin_resync()
@@ -324,6 +334,20 @@ def test_unprotected_positions_are_named():
     view.apply(replace(stop, qty=D(2), updated_time=12, trigger_direction=1))
     assert view.unprotected() == [bare]  # it takes profit and stops nothing
     view.apply(replace(stop, qty=D(2), updated_time=13, trigger_direction=2))
+    assert view.unprotected() == []
+
+
+@pytest.mark.parametrize("kind", ["Stop", "TrailingStop"])
+@pytest.mark.parametrize(("side", "against", "profit"), [("Buy", 2, 1), ("Sell", 1, 2)])
+def test_what_fires_on_the_profitable_side_protects_nothing(kind, side, against, profit):
+    view = AccountView()
+    held = replace(position("AUSDT", "2", 10), side=side, stop_loss=None)
+    view.apply(held)
+    other = "Sell" if side == "Buy" else "Buy"
+    stop = order(2, "Untriggered", 11, side=other, reduce_only=True, stop_order_type=kind)
+    view.apply(replace(stop, qty=D(2), trigger_direction=profit))
+    assert view.unprotected() == [held]
+    view.apply(replace(stop, qty=D(2), trigger_direction=against, updated_time=12))
     assert view.unprotected() == []
 
 

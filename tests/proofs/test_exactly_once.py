@@ -14,6 +14,7 @@ FOUND_AT = {
     "force_retry": range(100, 102),
     "no exec de-duplication": range(100, 102),
     "no re-snapshot": range(100, 104),
+    "one look = absent": range(156, 176),
 }
 
 
@@ -33,11 +34,3 @@ def test_the_same_seed_is_the_same_run() -> None:
 @pytest.mark.parametrize("name", FOUND_AT)
 def test_a_planted_bug_is_found(name: str) -> None:
     assert any(run_seed(seed, PLANTED[name]).violations for seed in FOUND_AT[name])
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, reason="the drawn faults bring no request late enough: a gap of the world"
-)
-def test_a_hasty_lookup_is_found_among_many_seeds() -> None:
-    assert any(run_seed(s, PLANTED["one look = absent"]).violations for s in range(100, 300))

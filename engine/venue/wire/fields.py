@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from engine.errors import DataError
+from engine.venue.reports import UnreadRow
 
 REQUEST_BYTES_MAX = 1 << 20  # of one request or frame of a client
 JSON_BYTES_MAX = 32 << 20  # of one reply of the venue
@@ -232,25 +233,45 @@ class Page(Generic[T]):
     items: list[T]
     bad: int
     cursor: str = ""
+    unread: tuple[UnreadRow, ...] = ()  # the bad ones, named as far as they can be
 
 
 def read_rows(rows: Any, reader: Callable[[Any], T]) -> Page[T]:
     """Read rows one by one; an unreadable row costs only itself and is counted."""
     items: list[T] = []
-    bad = 0
+    unread: list[UnreadRow] = []
     for row in as_list(rows):
         try:
             items.append(reader(row))
-        except WireError:
-            bad += 1
-    return Page(items, bad)
+        except WireError as error:
+            unread.append(_unread(row, error))
+    return Page(items, len(unread), "", tuple(unread))
+
+
+def _unread(row: Any, error: WireError) -> UnreadRow:
+    """Name a row that cannot be read by what of it can."""
+    got = row if isinstance(row, dict) else {}
+
+    def said(key: str) -> str:
+        value = got.get(key)
+        return value if isinstance(value, str) and len(value) <= NUMBER_CHARS_MAX else ""
+
+    time = said("execTime")
+    return UnreadRow(
+        why=f"{error.what}{f': {error.why}' if error.why else ''}"[:200],
+        symbol=said("symbol"),
+        order_id=said("orderId"),
+        order_link_id=said("orderLinkId"),
+        exec_id=said("execId"),
+        ts=int(time) if _DIGITS.fullmatch(time) else 0,
+    )
 
 
 def read_page(result: Any, reader: Callable[[Any], T]) -> Page[T]:
     """Read the `result` of a list endpoint: its rows and its cursor."""
     body = as_row(result)
     page = read_rows(body.get("list"), reader)
-    return Page(page.items, page.bad, text(body, "nextPageCursor"))
+    return Page(page.items, page.bad, text(body, "nextPageCursor"), page.unread)
 
 
 # ---------------------------------------------------------------------------- writing

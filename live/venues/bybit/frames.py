@@ -1,5 +1,6 @@
 """A frame socket: the seam below the client's streams, over websockets or inside one process."""
 
+import logging
 from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -8,6 +9,12 @@ from websockets.protocol import State
 
 FRAME_BYTES_MAX = 2**20  # a longer one is not read but counted; the snapshot heals what it held
 SOCKET_BYTES_MAX = 16 * 2**20  # beyond, the connection ends
+
+
+# The library writes every frame to its logger at DEBUG, `auth` with its key and signature among
+# them: it gets one of its own, whose level no setting of the root logger lowers.
+_LOG = logging.getLogger("zion.websockets")
+_LOG.setLevel(logging.WARNING)
 
 
 class SocketClosed(Exception):  # noqa: N818 - it names the event
@@ -80,6 +87,7 @@ async def open_websocket(url: str) -> FrameSocket:
             close_timeout=1.0,
             max_size=SOCKET_BYTES_MAX,
             proxy=None,
+            logger=_LOG,
         )
     except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, EOFError) as error:
         raise SocketClosed(_why(error)) from None

@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.venue import wire
 from live.clock import Clock
-from live.venues.bybit.budgets import BAN_S, PUBLIC, NoTurn, RequestBudget
+from live.venues.bybit.budgets import BAN_S, PUBLIC, NoTurn, RequestBudget, Turn
 from live.venues.bybit.clock_offset import VenueClock
 from live.venues.bybit.transport import Auth, NoReply, Params, Reply, Transport
 from live.venues.trading import Priority
@@ -92,7 +92,9 @@ class Gate:
         self.resyncs = 0
         self.throttled = 0
         self.unreadable = 0  # answers that were none of the venue's
+        self.abandoned = 0  # requests whose caller left before the answer: Unknown to it
         self._syncing: asyncio.Task[bool] | None = None
+        self._sending: set[asyncio.Future[Answer]] = set()
 
     # ------------------------------------------------------------------ asking
 
@@ -136,10 +138,7 @@ class Gate:
             if isinstance(turn, NoTurn):
                 code = _HTTP_BANNED if turn.banned else 0
                 return Held(turn.reason, code, turn.retry_after_s, banned=turn.banned)
-            try:
-                answer = await send()
-            finally:
-                self.budget.done(turn)
+            answer = await self._send(send, turn)
             if not isinstance(answer, Said):
                 return answer
             if answer.code == _CODE_TIME and not resynced:
@@ -149,6 +148,28 @@ class Gate:
             elif answer.code == _CODE_THROTTLED and tries < THROTTLE_TRIES:
                 continue  # the budget holds this user back at this endpoint until the reset
             return answer
+
+    async def _send(self, send: Callable[[], Awaitable[Answer]], turn: Turn) -> Answer:
+        if not turn.by_http:
+            try:
+                return await send()
+            finally:
+                self.budget.done(turn)
+        # A caller may leave (a deadline, a shutdown); its request is on a thread and on its way all
+        # the same. It keeps its place until it is over, else threads and windows are overrun.
+        task = asyncio.ensure_future(send())
+        self._sending.add(task)
+
+        def over(done: asyncio.Future[Answer]) -> None:
+            self._sending.discard(done)
+            self.budget.done(turn)
+
+        task.add_done_callback(over)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self.abandoned += not task.done()
+            raise
 
     async def sync_clock(self, priority: Priority = Priority.RECONCILE) -> bool:
         """Read the venue's clock anew; callers of one moment share one reading."""

@@ -2,24 +2,27 @@
 
 What is said over the connection is its duty's business: to authenticate and subscribe when it has
 opened, to read its frames. A duty that finds the connection useless raises `Dead`; one that finds
-the key refused raises `KeyRefused`, and nothing is tried again.
+the key refused raises `KeyRefused`: that is told as fatal, and tried again minutes later only.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from live.clock import Clock, Late, within
-from live.venues.bybit.budget import WindowBudget
+from live.venues.bybit.budget import Rank, WindowBudget
 from live.venues.bybit.frames import (
     FRAME_BYTES_MAX,
     Connect,
     FrameSocket,
     SocketClosed,
 )
+
+CRASHES_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class KeeperOptions:
     backoff_first_s: float = 0.5
     backoff_max_s: float = 30.0
     steady_s: float = 30.0  # a connection that stood so long is no reason to be slow
+    refused_s: float = 300.0  # after a refused key: it may have been mended, or never been at fault
 
 
 class Dead(Exception):  # noqa: N818 - it names the event
@@ -41,7 +45,7 @@ class Dead(Exception):  # noqa: N818 - it names the event
 
 
 class KeyRefused(Exception):  # noqa: N818 - it names the event
-    """The venue refused the key itself: asking again cannot help."""
+    """The venue refused the key itself: asking again soon cannot help."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +107,8 @@ class Keeper:
         Shared by all streams of this address.
     rng : numpy.random.Generator
         Draws the jitter.
+    rank : callable
+        Tells whose connections of the budget go first, whenever one is to be opened.
     """
 
     def __init__(
@@ -115,6 +121,7 @@ class Keeper:
         rng: np.random.Generator,
         connections: WindowBudget,
         options: KeeperOptions | None = None,
+        rank: Callable[[], Rank] = lambda: Rank.PRIVATE,
     ) -> None:
         self.options = options or KeeperOptions()
         self.link: Link | None = None
@@ -122,7 +129,7 @@ class Keeper:
         self.failed_connects = 0
         self.frames = 0
         self.too_long = 0
-        self.fatal = ""  # why nothing is tried any more
+        self.fatal = ""  # why nothing is tried for long
         self.crashes: list[str] = []  # errors of our own; the connection is made anew after each
         self._url = url
         self._duty = duty
@@ -130,6 +137,7 @@ class Keeper:
         self._clock = clock
         self._rng = rng
         self._connections = connections
+        self._rank = rank
         self._attempt = 0
         self._lives = 0
         self._pings = 0
@@ -145,15 +153,17 @@ class Keeper:
         self._nudged.set()
 
     async def run(self) -> None:
-        """Keep the connection up until cancelled, or until the key is refused."""
-        while not self.fatal:
-            await self._connections.take()
-            try:
-                socket = await within(self._clock, self._connect(self._url), self.options.open_s)
-            except (SocketClosed, Late):
+        """Keep the connection up until cancelled."""
+        while True:
+            await self._connections.take(self._rank())
+            socket = await self._connected()
+            if socket is None:
                 self.failed_connects += 1
+                self._connections.failed()
                 await self._back_off()
                 continue
+            self._connections.worked()
+            self.fatal = ""
             self._lives += 1
             began_s = self._clock.monotonic_s()
             link = Link(self._lives, socket, heard_s=began_s)
@@ -168,7 +178,9 @@ class Keeper:
                         waiting.set_exception(SocketClosed("the connection ended"))
             self.reconnects += 1
             await self._duty.ended(link, reason, fatal=bool(self.fatal))
-            if not self.fatal:
+            if self.fatal:
+                await self._clock.sleep(self.options.refused_s)
+            else:
                 if self._clock.monotonic_s() - began_s >= self.options.steady_s:
                     self._attempt = 0
                 await self._back_off()
@@ -190,6 +202,20 @@ class Keeper:
             link.answers.pop(key, None)
 
     # ------------------------------------------------------------------ one life
+
+    async def _connected(self) -> FrameSocket | None:
+        try:
+            return await within(self._clock, self._connect(self._url), self.options.open_s)
+        except (SocketClosed, Late):
+            return None
+        except Exception as error:  # noqa: BLE001 - no error of a library ends a user's stream
+            self._crashed(error)
+            return None
+
+    def _crashed(self, error: BaseException) -> str:
+        self.crashes.append(f"{type(error).__name__}: {error}"[:500])
+        del self.crashes[:-CRASHES_KEPT]
+        return self.crashes[-1]
 
     async def _back_off(self) -> None:
         grown_s = self.options.backoff_first_s * 2.0**self._attempt
@@ -215,8 +241,7 @@ class Keeper:
                 return str(error) or type(error).__name__
             if error is not None:
                 # A bug must not leave a user without a stream: it is told as what it does, an end.
-                self.crashes.append(f"{type(error).__name__}: {error}"[:500])
-                return self.crashes[-1]
+                return self._crashed(error)
         return "closed"
 
     async def _open(self, link: Link) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.venue import wire
-from engine.venue.reports import OrderReport
+from engine.venue.reports import UNREADABLE, ZERO, OrderReport, UnreadRow
 from live.clock import Clock
 from live.venues.bybit.gate import Said
 from live.venues.bybit.readings import HISTORY_PATH, ORDERS_PATH, Readings, failed
@@ -33,6 +33,7 @@ class _Look:
     """The first look that found nothing, on the clock's monotonic scale."""
 
     at_s: float
+    sent_ms: int  # of which sending; a look before the last one proves nothing of it
 
 
 class Lookup:
@@ -70,10 +71,11 @@ class Lookup:
             return Undecided(f"not found, but sent only {age_ms} ms ago: it may yet be taken in")
         now_s = self._clock.monotonic_s()
         first = self._looks.get(name)
-        if first is None:
+        if first is None or first.sent_ms < sent_ms:
+            self._looks.pop(name, None)
             while len(self._looks) >= LOOKS_MAX:
                 self._looks.pop(next(iter(self._looks)))  # to be looked for twice anew
-            self._looks[name] = _Look(now_s)
+            self._looks[name] = _Look(now_s, sent_ms)
             return Undecided("not found once; a second look decides")
         if now_s - first.at_s < LOOKS_GAP_S or age_ms < ABSENT_AGE_MS:
             return Undecided(f"not found twice, but sent only {age_ms} ms ago")
@@ -93,8 +95,10 @@ class Lookup:
         link = "" if order_id else order_link_id  # the id wins; two could contradict each other
         ids = wire.query(symbol=symbol, orderId=order_id, orderLinkId=link)
         unread = ""
+        hidden: UnreadRow | None = None
         looked_ms: int | None = None
         for path, extra in _LISTS:
+            asked_ms = self._readings.now_ms()
             said = await self._readings.ask(path, ids | extra, priority)
             if not isinstance(said, Said) or said.code:
                 why = failed(said)
@@ -110,16 +114,32 @@ class Lookup:
             mine = [o for o in page.items if _is(o, symbol, order_id, order_link_id)]
             if mine:  # a reduce-only order may have been split under one link id: the open part
                 return max(mine, key=lambda o: (o.is_open, o.updated_time, o.order_id))
+            hidden = next((u for u in page.unread if _is(u, symbol, order_id, link)), hidden)
             if page.items or page.bad:
                 unread = f"{path} answers with other rows than were asked for"
             if looked_ms is None:
-                looked_ms = said.venue_ms
+                looked_ms = said.venue_ms or asked_ms  # a reply may not say when it was written
+        if hidden is not None:
+            return _barely_read(hidden)
         if unread or looked_ms is None:
             return unread or "no list could be read"
         return looked_ms
 
 
-def _is(order: OrderReport, symbol: str, order_id: str, order_link_id: str) -> bool:
+def _barely_read(row: UnreadRow) -> OrderReport:
+    """Return an order of which only the ids are known: it is there, whatever it is like."""
+    return OrderReport(
+        order_id=row.order_id,
+        order_link_id=row.order_link_id,
+        symbol=row.symbol,
+        side="",
+        order_type="",
+        order_status=UNREADABLE,
+        qty=ZERO,
+    )
+
+
+def _is(order: OrderReport | UnreadRow, symbol: str, order_id: str, order_link_id: str) -> bool:
     if order.symbol != symbol:
         return False
     return order.order_id == order_id if order_id else order.order_link_id == order_link_id

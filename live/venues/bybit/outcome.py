@@ -18,7 +18,10 @@ def refused(said: Said, code: Code) -> Refused:
     wait_s = said.retry_after_s
     if wait_s is None and code.same_id:
         wait_s = 1.0
-    return Refused(said.code, said.message or code.meaning, code.action.value, wait_s)
+    doubt_ms = said.sent_ms if code.doubtful else None
+    return Refused(
+        said.code, said.message or code.meaning, code.action.value, wait_s, doubtful_ms=doubt_ms
+    )
 
 
 def outcome(answer: Answer, op: str, link: str, now_ms: int) -> PlaceOutcome:
@@ -36,7 +39,10 @@ def outcome(answer: Answer, op: str, link: str, now_ms: int) -> PlaceOutcome:
     if isinstance(answer, Held):
         known = http_verdict(answer.code) if answer.code else None
         action = known.action if known is not None else Action.WAIT
-        return Refused(answer.code, answer.reason, action.value, answer.retry_after_s)
+        doubt_ms = now_ms if known is not None and known.doubtful else None
+        return Refused(
+            answer.code, answer.reason, action.value, answer.retry_after_s, doubtful_ms=doubt_ms
+        )
     if isinstance(answer, Lost):
         return Unknown(link, answer.reason, answer.sent_ms)
     code = read_code(answer, op)

@@ -15,7 +15,7 @@ from engine.venue import wire
 from engine.venue.reports import OrderReport, PositionReport, WalletReport
 from engine.venue.view import supersedes
 from live.clock import Clock
-from live.venues.bybit.budget import WindowBudget
+from live.venues.bybit.budget import Rank, WindowBudget
 from live.venues.bybit.clock_offset import VenueClock
 from live.venues.bybit.frames import Connect, open_websocket
 from live.venues.bybit.keeper import Dead, Keeper, KeeperOptions, KeyRefused, Link
@@ -69,6 +69,9 @@ class BybitPrivateStream:
         Opens connections; another one in simulations.
     sync_clock : callable or None
         Reads the venue's clock anew after a refused `auth`: its signature is dated.
+    exposed : callable or None
+        Tells whether the user has something at stake (`AccountFeed.exposed`): such users'
+        connections are opened first. None counts as yes.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class BybitPrivateStream:
         options: KeeperOptions | None = None,
         items_waiting_max: int = ITEMS_WAITING_MAX,
         sync_clock: Callable[[], Awaitable[bool]] | None = None,
+        exposed: Callable[[], bool] | None = None,
     ) -> None:
         self.counters = PrivateCounters()
         self.keeper = Keeper(
@@ -95,6 +99,7 @@ class BybitPrivateStream:
             rng=rng,
             connections=connections,
             options=options,
+            rank=lambda: Rank.EXPOSED if exposed is None or exposed() else Rank.PRIVATE,
         )
         self._signer = signer
         self._venue_clock = venue_clock

@@ -9,10 +9,16 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from engine.venue import wire
-from engine.venue.reports import ExecutionReport, OrderReport, PositionReport, WalletReport
+from engine.venue.reports import (
+    ExecutionReport,
+    OrderReport,
+    PositionReport,
+    UnreadRow,
+    WalletReport,
+)
 from live.venues.bybit.gate import Answer, Gate, Held, Lost, Said
 from live.venues.bybit.transport import Auth
-from live.venues.port import Banned, Failed, Ok, Outcome, Throttled
+from live.venues.port import Banned, Failed, Ok, Outcome, Partial, Throttled
 from live.venues.trading import Priority
 
 ORDERS_PATH = "/v5/order/realtime"
@@ -27,6 +33,8 @@ READINGS_MAX = 4
 WINDOW_MS = 7 * 86_400_000 - 1  # start and end may lie at most 7 days apart
 OVERLAP_MS = 1000
 _CODE_THROTTLED, _HTTP_BUSY = 10006, 429
+
+_WHAT = {ORDERS_PATH: "order", EXECUTIONS_PATH: "execution", POSITIONS_PATH: "position"}
 
 T = TypeVar("T")
 Key = Callable[[Any], Any]
@@ -47,6 +55,10 @@ class Readings:
         self._user = user
         self.quarantined = 0  # rows that could not be read
 
+    def now_ms(self) -> int:
+        """Return the venue's time."""
+        return self._gate.venue_clock.now_ms()
+
     async def ask(
         self, path: str, params: Mapping[str, Any], priority: Priority = Priority.RECONCILE
     ) -> Answer:
@@ -62,7 +74,8 @@ class Readings:
     ) -> Outcome[list[OrderReport]]:
         """Return every open order, stops included. A row that cannot be read fails the reading.
 
-        Taken for absent, an unreadable order would look like one that has ended.
+        Taken for absent, an unreadable order would look like one that has ended: the rest of the
+        list is in `Failed.partial`, with that row named.
         """
         params = wire.query(symbol=symbol) if symbol else wire.query(settleCoin=SETTLE)
         params |= {"openOnly": 0, "limit": ORDERS_A_PAGE}
@@ -85,11 +98,18 @@ class Readings:
         )
 
     async def executions(
-        self, *, start_ms: int, end_ms: int | None = None, symbol: str = "", order_id: str = ""
+        self,
+        *,
+        start_ms: int,
+        end_ms: int | None = None,
+        symbol: str = "",
+        order_id: str = "",
+        priority: Priority = Priority.RECONCILE,
     ) -> Outcome[list[ExecutionReport]]:
-        """Return the executions of any span, oldest first, each once."""
+        """Return the executions of any span, oldest first, each once. See `orders` of bad rows."""
         end = end_ms if end_ms is not None else self._gate.venue_clock.now_ms() + OVERLAP_MS
         found: dict[str, ExecutionReport] = {}
+        unread: dict[UnreadRow, None] = {}  # windows overlap
         venue_ms = 0
         start = start_ms
         while True:
@@ -99,24 +119,22 @@ class Readings:
                 "endTime": stop,
                 "limit": EXECUTIONS_A_PAGE,
             }
-            rows = await self._pages(
-                EXECUTIONS_PATH, params, wire.read_execution, Priority.RECONCILE
-            )
+            rows = await self._pages(EXECUTIONS_PATH, params, wire.read_execution, priority)
             if not isinstance(rows, Ok):
                 return rows
             found.update((e.exec_id, e) for e in rows.value[0])
-            self.quarantined += rows.value[1]
+            unread.update(dict.fromkeys(rows.value[1]))
             venue_ms = rows.venue_ms
             if stop >= end:
                 break
             start = stop - OVERLAP_MS
         ordered = sorted(found.values(), key=lambda e: (e.exec_time, e.seq, e.exec_id))
-        return Ok(ordered, venue_ms)
+        return self._whole(EXECUTIONS_PATH, ordered, venue_ms, tuple(unread))
 
-    async def wallet(self) -> Outcome[WalletReport]:
+    async def wallet(self, *, priority: Priority = Priority.RECONCILE) -> Outcome[WalletReport]:
         """Return the account's USDT, stamped with the venue's time."""
         params = {"accountType": "UNIFIED", "coin": SETTLE}
-        said = await self.ask(WALLET_PATH, params)
+        said = await self.ask(WALLET_PATH, params, priority)
         if not isinstance(said, Said) or said.code:
             return failed(said)
         try:
@@ -124,7 +142,11 @@ class Readings:
         except wire.WireError as error:
             return Failed(f"{error.what}: {error.why}")
         if not report.items:
-            return Failed("the wallet's answer holds no readable account")
+            self.quarantined += report.bad
+            why = "the wallet's answer holds no readable account"
+            unread = report.unread or (UnreadRow(why="no account in it"),)
+            named = tuple(replace(row, what="wallet", symbol="") for row in unread)
+            return Failed(why, partial=Partial(None, said.venue_ms, named))
         return Ok(replace(report.items[0], updated_time=said.venue_ms), said.venue_ms)
 
     # ------------------------------------------------------------------ pages
@@ -142,15 +164,23 @@ class Readings:
             rows = await self._pages(path, params, reader, priority)
             if not isinstance(rows, Ok):
                 return rows
-            items, bad, pages = rows.value
-            if bad:
-                self.quarantined += bad
-                return Failed(f"{path}: {bad} row(s) of an account cannot be read")
+            items, unread, pages = rows.value
             found = {key(item): item for item in items}
-            if pages == 1 or found.keys() == before:
-                return Ok(list(found.values()), rows.venue_ms)
-            before = set(found)
+            names = {*found, *unread}
+            if pages == 1 or names == before:
+                return self._whole(path, list(found.values()), rows.venue_ms, unread)
+            before = names
         return Failed(f"{path} does not stand still for {READINGS_MAX} readings")
+
+    def _whole(
+        self, path: str, items: list[T], venue_ms: int, unread: tuple[UnreadRow, ...]
+    ) -> Outcome[list[T]]:
+        if not unread:
+            return Ok(items, venue_ms)
+        self.quarantined += len(unread)
+        named = tuple(replace(row, what=_WHAT[path]) for row in unread)
+        why = f"{path}: {len(unread)} row(s) of an account cannot be read: {unread[0].why}"
+        return Failed(why, partial=Partial(items, venue_ms, named))
 
     async def _pages(
         self,
@@ -158,10 +188,10 @@ class Readings:
         params: Mapping[str, Any],
         reader: Callable[[Any], T],
         priority: Priority,
-    ) -> Outcome[tuple[list[T], int, int]]:
+    ) -> Outcome[tuple[list[T], tuple[UnreadRow, ...], int]]:
         """Read page after page; the venue's cursor goes back as it came."""
         items: list[T] = []
-        bad = 0
+        unread: tuple[UnreadRow, ...] = ()
         cursor = ""
         seen: set[str] = set()
         for number in range(1, PAGES_MAX + 1):
@@ -174,10 +204,10 @@ class Readings:
             except wire.WireError as error:
                 return Failed(f"{path}: {error.what}: {error.why}")
             items += page.items
-            bad += page.bad
+            unread += page.unread
             cursor = page.cursor
             if not cursor or not (page.items or page.bad):
-                return Ok((items, bad, number), said.venue_ms)
+                return Ok((items, unread, number), said.venue_ms)
             if cursor in seen:
                 return Failed(f"{path} repeats page {cursor!r:.60}")
             seen.add(cursor)

@@ -18,8 +18,8 @@ USER_WINDOW_S = 1.0
 USER_SHARE = 0.8  # of what the venue allows a user and endpoint in a second
 IN_FLIGHT_MAX = 32
 FRAMES_PER_S = 2400  # of the 3,000 order frames a second that the venue allows an address
-# How much of the address's window (and of the slots in flight) a priority may fill: whatever the
-# others do, stops and closes find room at once.
+# How much of a window (the address's, of requests and of order frames; a user's at an endpoint) and
+# of the slots in flight a priority may fill: whatever the others do, stops and closes find room.
 SHARE = {
     Priority.PROTECT: 1.0,
     Priority.RECONCILE: 0.9,
@@ -248,25 +248,25 @@ class Scheduler:
         soonest = self._asleep[0][0] if self._asleep else None
         for (priority, by_http), turns in self._turns.items():
             if turns and not (by_http and self._slots_full(priority)):
-                room = self._ip_room(priority) if by_http else None
-                moment = (self.ip if by_http else self.frames).free_at_s(now_s, room)
+                window = self.ip if by_http else self.frames
+                moment = window.free_at_s(now_s, _room(window, priority))
                 soonest = moment if soonest is None else min(soonest, moment)
         return soonest if soonest != math.inf else None
 
     # ------------------------------------------------------------------ inside
 
-    def _ip_room(self, priority: Priority) -> int:
-        return max(1, int(self.ip.limit * SHARE[priority]))
+    def _user_free_s(self, lane: _Lane, endpoint: str, now_s: float) -> float:
+        window = self.window(lane.key[2], endpoint)
+        return window.free_at_s(now_s, _room(window, lane.key[0]))
 
     def _slots_full(self, priority: Priority) -> bool:
         return self.in_flight >= max(1, int(self._in_flight_max * SHARE[priority]))
 
     def _address_free(self, priority: Priority, now_s: float, *, by_http: bool) -> bool:
-        if not by_http:
-            return self.frames.free_at_s(now_s) <= now_s
-        if self._slots_full(priority):
+        if by_http and self._slots_full(priority):
             return False
-        return self.ip.free_at_s(now_s, self._ip_room(priority)) <= now_s
+        window = self.ip if by_http else self.frames
+        return window.free_at_s(now_s, _room(window, priority)) <= now_s
 
     def _first(self, lane: _Lane, now_s: float) -> Ticket | None:
         """Return the oldest ticket of a lane whose endpoint has room."""
@@ -277,7 +277,7 @@ class Scheduler:
                 queue.popleft()
             if not queue:
                 del lane.queues[endpoint]
-            elif self.window(lane.key[2], endpoint).free_at_s(now_s) <= now_s and (
+            elif self._user_free_s(lane, endpoint, now_s) <= now_s and (
                 best is None or queue[0].number < best.number
             ):
                 best = queue[0]
@@ -296,10 +296,14 @@ class Scheduler:
 
     def _rest(self, lane: _Lane, now_s: float) -> None:
         """Let a lane sleep until one of its endpoints has room."""
-        free_s = min(self.window(lane.key[2], e).free_at_s(now_s) for e in lane.queues)
+        free_s = min(self._user_free_s(lane, e, now_s) for e in lane.queues)
         lane.waking = next(self._numbers)
         if free_s < math.inf:  # else an answer wakes it
             heapq.heappush(self._asleep, (free_s, lane.waking, lane))
+
+
+def _room(window: Window, priority: Priority) -> int:
+    return max(1, int(window.limit * SHARE[priority]))
 
 
 def _share_of(allowed: int) -> int:

@@ -53,6 +53,7 @@ ALLOWED = frozenset({("GET", path) for path in READS}) | frozenset(
 )
 # Taking risk off must never be what the ceiling holds back.
 _CEILING_PATHS = frozenset({"/v5/order/create", "/v5/order/amend"})
+_REDUCES = '"reduceOnly":true'  # inside of a text the quotes would be escaped
 _KEY = re.compile(r"[A-Za-z0-9_-]{4,128}")
 
 
@@ -80,14 +81,19 @@ class Signer:
     __slots__ = ("_api_key", "_ceiling", "_lock", "_recent", "_state", "refused")
 
     def __init__(self, api_key: str, secret: str, *, orders_per_s: int = ORDERS_PER_S) -> None:
+        # The text goes before anything is raised: a traceback may be shown with its locals.
+        self._api_key = ""
+        good = bool(secret) and secret.isascii() and secret.isprintable()
+        self._state = hmac.new(secret.encode() if good else b"", digestmod=hashlib.sha256)
+        del secret
+        if not good:
+            raise DataError("an API secret is empty or has an impossible form")
         if not _KEY.fullmatch(api_key):
+            del api_key  # perhaps the two were swapped
             raise DataError(
                 "an API key has an impossible form", why="letters, digits, - and _ only"
             )
-        if not secret or not secret.isascii() or not secret.isprintable():
-            raise DataError("an API secret is empty or has an impossible form")
         self._api_key = api_key
-        self._state = hmac.new(secret.encode(), digestmod=hashlib.sha256)
         self._ceiling = orders_per_s
         self._recent: deque[float] = deque()
         self._lock = threading.Lock()  # requests are signed on the transport's threads
@@ -127,7 +133,7 @@ class Signer:
         if (method, path) not in ALLOWED:
             self.refused += 1
             raise SigningRefused(f"{method} {path} is not on the list of what may be signed")
-        if path in _CEILING_PATHS:
+        if path in _CEILING_PATHS and _REDUCES not in payload:
             self.count_order(now_s)
         text = f"{timestamp_ms}{self._api_key}{recv_window_ms}{payload}"
         return {

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.venue import wire
 from live.clock import Clock, Late, within
-from live.venues.bybit.budget import WindowBudget
+from live.venues.bybit.budget import Rank, WindowBudget
 from live.venues.bybit.frames import (
     Connect,
     NothingSent,
@@ -98,6 +98,7 @@ class TradeStream:
             rng=rng,
             connections=connections,
             options=options,
+            rank=lambda: Rank.ORDERS,
         )
         self._signer = signer
         self._gate = gate
@@ -138,7 +139,7 @@ class TradeStream:
             return Held(NOT_SENT)
         sent_s = self._clock.monotonic_s()
         try:
-            if op != "order.cancel":
+            if op != "order.cancel" and body.get("reduceOnly") is not True:
                 self._signer.count_order(sent_s)
         except SigningRefused as error:
             return Held(str(error), retry_after_s=1.0)

@@ -116,7 +116,9 @@ class BybitTrading:
         found = await self._find(symbol, order_id, order_link_id)
         if found is None:
             # 110001 may be lag right after the create: no proof that the order does not exist.
-            return self._outcome(said, "cancel", order_link_id)
+            result = self._outcome(said, "cancel", order_link_id)
+            is_no = isinstance(result, Refused)
+            return replace(result, doubtful_ms=said.sent_ms) if is_no else result
         if found.is_open:
             why = f"{said.code}: {said.message}; yet it is listed as {found.order_status}"
             return Refused(said.code, why, Action.WAIT.value, AGAIN_S, order=found)
@@ -170,23 +172,31 @@ class BybitTrading:
         """Look once for an order: open, recently closed, then history."""
         return await self.lookups.look_up(symbol, order_link_id, sent_ms=sent_ms, order_id=order_id)
 
-    async def orders(self, *, symbol: str = "") -> Outcome[list[OrderReport]]:
+    async def orders(
+        self, *, symbol: str = "", priority: Priority = Priority.RECONCILE
+    ) -> Outcome[list[OrderReport]]:
         """Return every open order (stops included), all pages."""
-        return await self.readings.orders(symbol=symbol)
+        return await self.readings.orders(symbol=symbol, priority=priority)
 
-    async def positions(self) -> Outcome[list[PositionReport]]:
+    async def positions(
+        self, *, priority: Priority = Priority.RECONCILE
+    ) -> Outcome[list[PositionReport]]:
         """Return every open position, all pages."""
-        return await self.readings.positions()
+        return await self.readings.positions(priority=priority)
 
     async def executions(
-        self, *, start_ms: int, end_ms: int | None = None
+        self,
+        *,
+        start_ms: int,
+        end_ms: int | None = None,
+        priority: Priority = Priority.RECONCILE,
     ) -> Outcome[list[ExecutionReport]]:
         """Return executions of any span, oldest first, each once."""
-        return await self.readings.executions(start_ms=start_ms, end_ms=end_ms)
+        return await self.readings.executions(start_ms=start_ms, end_ms=end_ms, priority=priority)
 
-    async def wallet(self) -> Outcome[WalletReport]:
+    async def wallet(self, *, priority: Priority = Priority.RECONCILE) -> Outcome[WalletReport]:
         """Return the account's USDT."""
-        return await self.readings.wallet()
+        return await self.readings.wallet(priority=priority)
 
     async def close(self) -> None:
         """End this user's order stream; the gate is shared and stays."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live.venues.bybit.schedule import SHARE, Scheduler, Ticket, Window
+from live.venues.bybit.schedule import FRAMES_PER_S, SHARE, Scheduler, Ticket, Window
 from live.venues.trading import Priority
 
 pytestmark = pytest.mark.laws
@@ -182,3 +182,24 @@ def test_a_window_frees_at_the_very_moment_it_names():
     window.answered(0.2)
     free_s = window.free_at_s(0.2)
     assert window.free_at_s(free_s) == free_s
+
+
+def test_a_flood_of_entry_frames_leaves_room_for_a_stop():
+    scheduler = Scheduler()
+    for n in range(3000):
+        scheduler.submit(Ticket(f"u{n}", "/v5/order/create", Priority.ENTRY, by_http=False))
+    entries = scheduler.grant(0.0)
+    assert len(entries) == int(FRAMES_PER_S * SHARE[Priority.ENTRY])
+    scheduler.submit(Ticket("s", "/v5/order/create", Priority.PROTECT, by_http=False))
+    assert [t.user for t in scheduler.grant(0.0)] == ["s"]
+
+
+@pytest.mark.parametrize("by_http", [True, False])
+def test_a_users_entries_leave_room_for_the_users_own_close(by_http):
+    scheduler = Scheduler()
+    for _ in range(20):
+        scheduler.submit(Ticket("u", "/v5/order/create", Priority.ENTRY, by_http))
+    limit = scheduler.window("u", "/v5/order/create").limit
+    assert len(scheduler.grant(0.0)) < limit
+    scheduler.submit(Ticket("u", "/v5/order/create", Priority.PROTECT, by_http))
+    assert [t.priority for t in scheduler.grant(0.0)] == [Priority.PROTECT]

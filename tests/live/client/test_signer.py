@@ -10,6 +10,7 @@ import pytest
 
 from engine.errors import DataError
 from live.venues.bybit.signer import ALLOWED, Signer, SigningRefused
+from live.venues.bybit.transport import payload
 from tests.live.client.fakes import KEY, SECRET
 
 
@@ -91,3 +92,27 @@ def test_order_ceiling_holds_in_any_second_and_spares_what_takes_risk_off():
 def test_impossible_keys_are_refused(key, secret):
     with pytest.raises(DataError):
         Signer(key, secret)
+
+
+def test_a_refused_key_leaves_no_secret_in_the_frames_of_its_traceback():
+    for key in ("not a key", SECRET + " x"):
+        with pytest.raises(DataError) as caught:
+            Signer(key, SECRET)
+        trace = caught.value.__traceback__
+        inside = [f for f, _ in traceback.walk_tb(trace) if f.f_code.co_name == "__init__"]
+        assert inside
+        assert not [f for f in inside if SECRET in repr(f.f_locals)]
+
+
+def test_a_close_passes_the_ceiling_and_no_other_text_looks_like_one():
+    signer = Signer(KEY, SECRET, orders_per_s=1)
+
+    def create(**body: object) -> None:
+        text = payload("POST", body)
+        signer.headers("POST", "/v5/order/create", text, timestamp_ms=1, now_s=0.0)
+
+    create(reduceOnly=False)
+    create(reduceOnly=True)
+    for body in ({"reduceOnly": False}, {}, {"symbol": '"reduceOnly":true'}):
+        with pytest.raises(SigningRefused):
+            create(**body)

@@ -5,9 +5,11 @@ from decimal import Decimal
 import pytest
 
 from engine.venue.codes import CODES, Action, Proof
+from engine.venue.reports import UNREADABLE
 from live.venues.bybit.lookup import ABSENT_AGE_MS
 from live.venues.bybit.transport import NoReply, Reply
 from live.venues.port import Banned, Failed, Ok, Throttled
+from live.venues.settle import NotPlaced, Placed, cancel_surely, place_surely
 from live.venues.trading import (
     Absent,
     Accepted,
@@ -444,3 +446,109 @@ async def test_the_wallet_carries_the_venues_time():
     assert isinstance(result, Ok)
     assert result.value.wallet_balance == D("1000.5")
     assert result.value.updated_time == START_MS
+
+
+async def test_a_look_before_the_last_sending_proves_nothing_of_it():
+    world = World()
+    world.transport.script(REALTIME, page())
+    world.transport.script(HISTORY, page())
+    world.clock.advance(10.0)
+    assert isinstance(await look(world), Undecided)  # of the first sending
+    again_ms = world.clock.now_ms()  # sent once more
+    world.clock.advance(40.0)
+    for expected in (Undecided, Undecided, Absent):
+        result = await world.venue.look_up("BTCUSDT", "a1", sent_ms=again_ms)
+        assert isinstance(result, expected)
+        world.clock.advance(3.0)
+
+
+async def test_replies_that_do_not_say_their_time_end_a_lookup_too():
+    world = World()
+    silent = page().replace(b'"time": 0', b'"time": "soon"')
+    world.transport.script(REALTIME, silent)
+    world.transport.script(HISTORY, silent)
+    world.clock.advance(40.0)
+    assert isinstance(await look(world), Undecided)
+    world.clock.advance(6.0)
+    assert isinstance(await look(world), Absent)
+
+
+@pytest.mark.parametrize(
+    "shut", [envelope(code=429), envelope(code=-1), Reply(429, b"")], ids=["429", "-1", "HTTP 429"]
+)
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("then", [None, 110007], ids=["stale", "refused"])
+async def test_a_refusal_under_load_is_checked_before_an_order_counts_as_not_placed(
+    shut, taken, then
+):
+    world = World()
+    world.transport.script(CREATE, shut, *([envelope(code=then)] if then else []))
+    world.transport.script(REALTIME, page(*([order_row("a1")] if taken else [])))
+    world.transport.script(HISTORY, page())
+    expires_ms = world.clock.now_ms() + (600_000 if then else 3_000)
+    async with Running(world.clock, step_s=0.25):
+        end = await place_surely(world.venue, buy(), world.clock, expires_ms=expires_ms)
+    assert isinstance(end, Placed if taken else NotPlaced)
+    assert {params["orderLinkId"] for params in world.transport.calls(CREATE)} == {"a1"}
+
+
+async def test_an_unreadable_row_of_our_own_id_ends_an_unknown():
+    world = World()
+    world.transport.script(CREATE, NoReply("cut", maybe_sent=True))
+    world.transport.script(REALTIME, page(order_row("a1") | {"qty": "many"}))
+    world.transport.script(HISTORY, page())
+    async with Running(world.clock, step_s=0.5):
+        end = await place_surely(
+            world.venue, buy(), world.clock, expires_ms=world.clock.now_ms() + 600_000
+        )
+    assert isinstance(end, Placed)
+    assert end.order is not None
+    assert (end.order_id, end.order.order_status) == ("id-a1", UNREADABLE)
+    assert len(world.transport.calls(CREATE)) == 1
+
+
+async def test_a_list_with_an_unreadable_row_fails_and_names_it():
+    world = World()
+    good, bad = order_row("a1"), order_row("a2", symbol="ETHUSDT") | {"qty": "many"}
+    world.transport.script(REALTIME, page(good, bad))
+    outcome = await world.venue.orders()
+    assert isinstance(outcome, Failed)
+    assert outcome.partial is not None
+    assert [o.order_id for o in outcome.partial.value] == ["id-a1"]
+    (row,) = outcome.partial.unread
+    assert (row.what, row.symbol, row.order_id, row.order_link_id) == (
+        "order", "ETHUSDT", "id-a2", "a2",
+    )  # fmt: skip
+    fills = {"execId": "e1", "symbol": "ETHUSDT", "execTime": str(START_MS), "execQty": "x"}
+    world.transport.script(EXECUTIONS, page(fills))
+    outcome = await world.venue.executions(start_ms=START_MS - 1)
+    assert isinstance(outcome, Failed)
+    assert outcome.partial is not None
+    assert [(u.exec_id, u.ts) for u in outcome.partial.unread] == [("e1", START_MS)]
+
+
+@pytest.mark.parametrize("end", ["New", "Filled", None])
+async def test_a_cancel_believes_that_there_is_no_order_once_it_is_proven(end):
+    world = World()
+    gone = envelope(code=110001, message="order not exists or too late to cancel")
+    world.transport.script(CANCEL, gone, envelope({"orderId": "id-a1"}))
+    listed = page(order_row("a1", end)) if end else page()
+    # three lists of the cancel's own look lag behind
+    world.transport.script(REALTIME, page(), page(), listed)
+    world.transport.script(HISTORY, page())
+    async with Running(world.clock, step_s=0.5):
+        result = await cancel_surely(
+            world.venue, "BTCUSDT", "a1", world.clock, expires_ms=START_MS + 600_000
+        )
+    cancels = len(world.transport.calls(CANCEL))
+    if end == "New":
+        assert result == Accepted("id-a1", "a1")
+        assert cancels == 2
+    elif end == "Filled":
+        assert isinstance(result, Accepted)
+        assert result.order is not None
+        assert (result.already, result.order.order_status, cancels) == (True, "Filled", 1)
+    else:
+        assert isinstance(result, Refused)
+        assert (result.code, result.doubtful_ms, cancels) == (110001, None, 1)
+        assert world.clock.now_ms() >= START_MS + ABSENT_AGE_MS
