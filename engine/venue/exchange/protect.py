@@ -41,7 +41,8 @@ def child(
     """Make one protective order, live at once and waiting for its trigger."""
     holds = position.side or Side.BUY
     profit_rises = holds is Side.BUY
-    rises = profit_rises if kind in PROFITS else not profit_rises
+    waits = kind is StopOrderType.TRAILING_STOP and position.trail_extreme is None
+    rises = profit_rises if kind in PROFITS or waits else not profit_rises
     order = Order(
         order_id=world.new_id(),
         order_link_id="",
@@ -106,6 +107,7 @@ def sync(world: World, market: Market, account: Account, position: Position) -> 
         ids.append(order.order_id if order is not None else "")
     position.tp_order_id, position.sl_order_id, position.trailing_order_id = ids
     _follow_trail(market, account, position)
+    turn_trail(world, account, position)
     for order_id in position.partial_order_ids:
         order = account.open_orders.get(order_id)
         if order is not None and (position.side is None or order.side is position.side):
@@ -155,6 +157,18 @@ def _follow(
         order.trigger_price, order.trigger_by = trigger, trigger_by
         life.wait(market, account, order)
     world.emit_order(account, order)
+
+
+def turn_trail(world: World, account: Account, position: Position) -> None:
+    """Let a trailing stop's order look to profit while it waits for it, and to loss from then."""
+    order = account.open_orders.get(position.trailing_order_id)
+    if order is None or position.side is None:
+        return
+    looks_up = (position.side is Side.BUY) == (position.trail_extreme is None)
+    direction = RISING if looks_up else FALLING
+    if order.trigger_direction != direction:
+        order.trigger_direction = direction
+        world.emit_order(account, order)
 
 
 def _follow_trail(market: Market, account: Account, position: Position) -> None:

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from engine.venue.exchange import checks, life, margin, matching, positions
+from engine.venue.exchange import checks, life, margin, matching, positions, protect
 from engine.venue.exchange.records import ZERO, Account, Order, Position
 from engine.venue.exchange.state import FALLING, RISING, Market, World
 from engine.venue.words import (
@@ -45,9 +45,13 @@ def _check_trails(world: World, market: Market, last: Decimal) -> bool:
     fired = False
     for account, position in list(market.trailing.values()):
         order = account.open_orders.get(position.trailing_order_id)
-        if order is not None and order.is_conditional and trail(position, last):
+        if order is None or not order.is_conditional:
+            continue
+        if trail(position, last):
             fire(world, market, account, order)
             fired = True
+        else:
+            protect.turn_trail(world, account, position)
     return fired
 
 

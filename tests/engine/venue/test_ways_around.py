@@ -14,7 +14,7 @@ from engine.venue.exchange.commands import (
     SetReduceOnly,
     SwitchMode,
 )
-from engine.venue.exchange.events import PositionChanged
+from engine.venue.exchange.events import OrderChanged, PositionChanged
 from engine.venue.words import MarginMode, OrderType, PositionMode, TpslMode
 from tests.engine.venue.desk import (
     BUY,
@@ -276,3 +276,16 @@ def test_closing_one_position_may_ruin_the_account_of_another() -> None:
     assert not fills(desk.price(str(shown + D("0.1"))))
     events = desk.create(SELL, "8", symbol="BBBUSDT", reduce_only=True)
     assert [each.exec_type for each in fills(events)] == ["Trade", "BustTrade"]
+
+
+def test_a_trailing_stop_looks_to_profit_until_it_is_active(desk: Desk) -> None:
+    desk.create(BUY, "1")
+    desk.protect(trailing_stop="2", active_price="105")
+    assert [order.trigger_direction for order in desk.open_orders("TrailingStop")] == [1]
+    told = of(desk.price("105"), OrderChanged)
+    assert [order.trigger_direction for order in told] == [2]
+    assert not of(desk.price("106"), OrderChanged)
+    desk.protect(trailing_stop="1", active_price="110")
+    assert [order.trigger_direction for order in desk.open_orders("TrailingStop")] == [1]
+    desk.protect(trailing_stop="1", active_price="0")
+    assert [order.trigger_direction for order in desk.open_orders("TrailingStop")] == [2]
