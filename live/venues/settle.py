@@ -161,9 +161,24 @@ async def amend_surely(
     """Change an order until the venue has taken it or refused it.
 
     New values are absolute, so the same change sent twice is the change once: an unknown one is
-    sent again, and "not modified" counts as taken.
+    sent again, and "not modified" counts as taken. "No such order" is believed once lookups have
+    proven it.
     """
-    return await _again(lambda: venue.amend(change, priority=priority), clock, expires_ms, patience)
+
+    def send():
+        return venue.amend(change, priority=priority)
+
+    while True:
+        outcome = await _again(send, clock, expires_ms, patience)
+        link = change.order_link_id
+        if not isinstance(outcome, Refused) or outcome.doubtful_ms is None or not link:
+            return outcome
+        asked = Unknown(link, outcome.message, outcome.doubtful_ms)
+        word, _ = await settle(venue, change.symbol, asked, clock, patience=patience)
+        if isinstance(word, Absent):
+            return replace(outcome, doubtful_ms=None)
+        if not word.order.is_open or clock.now_ms() >= expires_ms:
+            return replace(outcome, doubtful_ms=None, order=word.order)
 
 
 async def cancel_surely(

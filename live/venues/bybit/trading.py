@@ -42,7 +42,8 @@ _PATHS = {
     "set-leverage": "/v5/position/set-leverage",
 }
 _BY_STREAM = {"create": "order.create", "amend": "order.amend", "cancel": "order.cancel"}
-_ORDER_GONE = frozenset({110001, 110008, 110010})
+_NO_ORDER = 110001  # right after a create it may be lag
+_ORDER_GONE = frozenset({_NO_ORDER, 110008, 110010})
 _UNCHANGED = ("not modified", "remains unchanged")  # 10001 of an amendment that changes nothing
 AGAIN_S = 1.0
 
@@ -101,8 +102,14 @@ class BybitTrading:
                 return Accepted(change.order_id, link, already=True)
             if said.code in _ORDER_GONE:
                 found = await self._find(change.symbol, change.order_id, link)
+                if found is not None and found.is_open:
+                    return _listed_all_the_same(said, found)
                 result = self._outcome(said, "amend", link)
-                return replace(result, order=found) if isinstance(result, Refused) else result
+                if not isinstance(result, Refused):
+                    return result
+                lag = found is None and said.code == _NO_ORDER
+                doubt_ms = said.sent_ms if lag else None
+                return replace(result, order=found, doubtful_ms=doubt_ms)
         return self._outcome(said, "amend", link)
 
     async def cancel(
@@ -120,8 +127,7 @@ class BybitTrading:
             is_no = isinstance(result, Refused)
             return replace(result, doubtful_ms=said.sent_ms) if is_no else result
         if found.is_open:
-            why = f"{said.code}: {said.message}; yet it is listed as {found.order_status}"
-            return Refused(said.code, why, Action.WAIT.value, AGAIN_S, order=found)
+            return _listed_all_the_same(said, found)
         return Accepted(found.order_id, found.order_link_id, already=True, order=found)
 
     async def cancel_entries(self, symbol: str, *, priority: Priority) -> PlaceOutcome:
@@ -266,3 +272,9 @@ def _stands(stop: TradingStop, position: PositionReport) -> bool:
         (stop.trailing_stop, position.trailing_stop),
     )
     return all(want is None or want == (have or Decimal(0)) for want, have in asked)
+
+
+def _listed_all_the_same(said: Said, found: OrderReport) -> Refused:
+    """The venue says that an order is gone, and lists it as open: ask again."""
+    why = f"{said.code}: {said.message}; yet it is listed as {found.order_status}"
+    return Refused(said.code, why, Action.WAIT.value, AGAIN_S, order=found)

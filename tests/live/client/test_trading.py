@@ -9,7 +9,7 @@ from engine.venue.reports import UNREADABLE
 from live.venues.bybit.lookup import ABSENT_AGE_MS
 from live.venues.bybit.transport import NoReply, Reply
 from live.venues.port import Banned, Failed, Ok, Throttled
-from live.venues.settle import NotPlaced, Placed, cancel_surely, place_surely
+from live.venues.settle import NotPlaced, Placed, amend_surely, cancel_surely, place_surely
 from live.venues.trading import (
     Absent,
     Accepted,
@@ -551,4 +551,29 @@ async def test_a_cancel_believes_that_there_is_no_order_once_it_is_proven(end):
     else:
         assert isinstance(result, Refused)
         assert (result.code, result.doubtful_ms, cancels) == (110001, None, 1)
+        assert world.clock.now_ms() >= START_MS + ABSENT_AGE_MS
+
+
+@pytest.mark.parametrize("end", ["New", "Filled", None])
+async def test_an_amendment_believes_that_there_is_no_order_once_it_is_proven(end):
+    world = World()
+    gone = envelope(code=110001, message="order not exists or too late to replace")
+    world.transport.script(AMEND, gone, envelope({"orderId": "id-a1"}))
+    listed = page(order_row("a1", end)) if end else page()
+    world.transport.script(REALTIME, page(), page(), listed)
+    world.transport.script(HISTORY, page())
+    change = OrderChange(symbol="BTCUSDT", order_link_id="a1", price=Decimal(99))
+    async with Running(world.clock, step_s=0.5):
+        result = await amend_surely(world.venue, change, world.clock, expires_ms=START_MS + 600_000)
+    amends = len(world.transport.calls(AMEND))
+    if end == "New":
+        assert result == Accepted("id-a1", "a1")
+        assert amends == 2
+        return
+    assert isinstance(result, Refused)
+    assert (result.code, result.doubtful_ms, amends) == (110001, None, 1)
+    if end == "Filled":
+        assert result.order is not None
+        assert result.order.order_status == "Filled"
+    else:
         assert world.clock.now_ms() >= START_MS + ABSENT_AGE_MS
