@@ -22,7 +22,8 @@ from live.venues.bybit import simcontrol
 from live.venues.bybit.faults import Fault, read_faults
 from live.venues.bybit.replay import Replay
 from live.venues.bybit.simdoor import BODY_BYTES_MAX, HttpRequest
-from live.venues.bybit.simhub import TRANSPORT, Hub
+from live.venues.bybit.simhub import Hub
+from live.venues.bybit.simreader import TRANSPORT
 from live.venues.bybit.simsockets import serve_stream
 from live.venues.bybit.simvenue import SimVenue
 

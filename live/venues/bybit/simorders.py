@@ -174,8 +174,14 @@ def realtime(desk: Desk, uid: int, params: Params, lag_ms: int) -> Any:
         ]
         closed = sorted(closed, key=lambda o: (o.updated_time, o.sequence))[-CLOSED_KEPT:]
         found = [*closed, *(found if by_id else ())]
-    known = desk.now_ms - lag_ms
-    rows = [o for o in found if _matches(o, params, by_id=by_id) and o.created_time <= known]
+    now, unlisted = desk.now_ms, desk.unlisted
+    rows = [
+        o
+        for o in found
+        if _matches(o, params, by_id=by_id)
+        and o.created_time <= now - lag_ms
+        and unlisted.get(o.order_id, now) <= now
+    ]
     rows.sort(key=_rank, reverse=True)
     cut, cursor = page(rows, params, limit, _rank)
     return _orders(cut, cursor)
