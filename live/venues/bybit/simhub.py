@@ -16,7 +16,7 @@ from live.venues.bybit.simtopics import Feed, LiquidationFeed, make_feed
 from live.venues.bybit.simvenue import SimVenue
 
 _OK_STATES = ("close", "abort")
-IDLE_S = 600.0  # no frame of the client for so long: cut
+IDLE_S = 600.0  # silence on both sides for so long: cut
 
 
 class Subscriber(Reader):
@@ -93,21 +93,26 @@ class Hub:
         writer = asyncio.create_task(connection.write())
         try:
             while not connection.gone:
-                async with asyncio.timeout(self.idle_s):
-                    message = await socket.receive()
+                told = connection.told
+                try:
+                    async with asyncio.timeout(self.idle_s):
+                        message = await socket.receive()
+                except TimeoutError:
+                    if connection.told == told:  # silence on both sides
+                        connection.end()
+                        break
+                    continue
                 if message["type"] == "websocket.disconnect":
                     break
                 raw = message.get("text") or message.get("bytes") or b""
                 await self._answer(connection, raw)
-        except TimeoutError:  # neither a ping nor anything else
-            connection.end()
-            await writer
         except (WebSocketDisconnect, RuntimeError):
             connection.gone = True
         finally:
-            connection.drop()
             self.connections.pop(connection.number, None)
             self._forget_feeds()
+            if connection.listens:
+                connection.drop()
             await writer
 
     async def _answer(self, connection: Subscriber, raw: str | bytes) -> None:
@@ -195,6 +200,11 @@ class Hub:
         if self.feeds:
             read = {t for c in self.connections.values() for t in c.feeds}
             self.feeds = {t: feed for t, feed in self.feeds.items() if t in read}
+
+    def amount(self, ip: str) -> int:
+        """Return how many connections an address has."""
+        found = (c.socket.client for c in self.connections.values())
+        return sum(client is not None and client.host == ip for client in found)
 
     @property
     def listening(self) -> int:

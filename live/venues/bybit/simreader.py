@@ -76,6 +76,7 @@ class Reader(Connection):
         super().__init__(number, socket)
         self.patient = True  # the market waits for this reader
         self.waiting_bytes = 0
+        self.told = 0  # frames put in
         self._out: deque[bytes | None] = deque()  # None: close
         self._work = asyncio.Event()
         self._fewer = asyncio.Event()  # set whenever something has gone out
@@ -94,6 +95,7 @@ class Reader(Connection):
             self.abort()
             return
         self._out.append(frame)
+        self.told += 1
         self.waiting_bytes += len(frame)
         self._work.set()
 

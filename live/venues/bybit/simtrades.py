@@ -15,6 +15,7 @@ from live.venues.bybit.simlisting import Listings, knot_ms, knots
 
 _HOUR_MS = 3_600_000
 _FUNDING_MIN = 480
+FIRST_UPDATE = 2  # of an order book; 1 means that the service has restarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class MarketView:
         self.listings = listings
         self.book = book
         self.clock_ms = clock_ms
+        self.updates: dict[str, int] = {}  # symbol -> `u` of its deepest stream
 
     def instrument(self, symbol: str) -> Instrument:
         """Return a contract's rules."""
