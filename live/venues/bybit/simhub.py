@@ -159,6 +159,8 @@ class Hub:
             for frame in feed.first():
                 connection.put(frame)
             await connection.room()
+            if feed.heavy:
+                await asyncio.sleep(0)  # others have their turn
 
     def _subscribe(self, connection: Subscriber, args: Any, feeds: dict[str, Feed]) -> str:
         """Add topics, all or none; returns the venue's complaint, or ""."""
@@ -231,12 +233,16 @@ class Hub:
             return
         for event in liquidations:
             self._liquidated(event)
-        frames = {topic: feed.tick() for topic, feed in self.feeds.items()}
-        for connection in self._hearing():
-            for topic in connection.feeds:
-                for frame in frames.get(topic, ()):
-                    connection.put(frame)
-                    self.sent += 1
+        hearing = self._hearing()
+        for topic, feed in list(self.feeds.items()):
+            for frame in feed.tick():
+                for connection in hearing:
+                    if topic in connection.feeds:
+                        connection.put(frame)
+                        self.sent += 1
+            if feed.heavy:
+                await asyncio.sleep(0)  # requests are answered in between
+                hearing = self._hearing()
         await self._taken()
 
     def _hearing(self) -> list[Subscriber]:

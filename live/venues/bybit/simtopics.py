@@ -22,12 +22,14 @@ _encode = msgspec.json.Encoder().encode
 _BEACON_MS = 3_000  # depth 1 is told again after so long without a change
 _TRADES_A_MESSAGE = 1024
 BOOK_DEPTHS = (1, 50, 200, 1000)
+_LIGHT_DEPTH = 50
 
 
 class Feed:
     """One topic; this one exists and has nothing to tell."""
 
     symbol = ""
+    heavy = False  # long at work: whoever asks many of them lets others have their turn
 
     def first(self) -> list[bytes]:
         """Return what a new reader gets at once."""
@@ -136,7 +138,8 @@ class BookFeed(Feed):
         self._bids: dict[Decimal, Decimal] = {}
         self._asks: dict[Decimal, Decimal] = {}
         self._told_ms = view.clock_ms
-        self._refresh()
+        self._begun = False
+        self.heavy = depth > _LIGHT_DEPTH
 
     def _refresh(self) -> bool:
         last = self._view.last(self.symbol)
@@ -157,10 +160,14 @@ class BookFeed(Feed):
 
     def first(self) -> list[bytes]:
         """Return the snapshot."""
+        if not self._begun:
+            self._begun = self._refresh()
         return [self._message("snapshot", _levels(self._bids), _levels(self._asks))]
 
     def tick(self) -> list[bytes]:
         """Return what happened since the last tick."""
+        if not self._begun:  # nobody has its snapshot yet
+            return []
         struck = self._plan.draw(BOOK, topic=self._topic, now_ms=self._view.clock_ms)
         bids, asks = self._bids, self._asks
         changed = self._refresh()

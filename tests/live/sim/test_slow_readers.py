@@ -91,3 +91,20 @@ async def test_who_asks_and_never_listens_is_cut_off_and_forgotten() -> None:
         user = await v.user()
         said = await user.post("/v5/order/create", limit("Buy", "1", "90"))
         assert said["retCode"] == 0
+
+
+async def test_many_deep_books_at_once_let_other_requests_in_between() -> None:
+    async with running(replay_of(60, 200)) as v:
+        user = await v.user()
+        topics = [f"orderbook.1000.{name}" for name in v.sim.replay.bars]
+        async with user.stream("public/linear") as s:
+            await s.say({"op": "subscribe", "args": topics})
+            assert (await s.hear())["success"]
+            first = await s.hear()
+            before = v.sim.requests
+            asked = asyncio.create_task(user.get("/v5/account/info"))
+            books = {first["topic"]}
+            while v.sim.requests == before:
+                books.add((await s.hear())["topic"])
+            assert len(books) < len(topics), "answered before the last book was made"
+            assert (await asked)["retCode"] == 0
