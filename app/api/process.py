@@ -10,7 +10,8 @@ import uvicorn
 
 from app.api.main import create_app
 from engine.errors import DataError
-from live.service import MarketService, build_market_service
+from live.compose import build_market_service
+from live.service import MarketService
 from live.settings import Settings
 
 DRAIN_S = 5

@@ -33,7 +33,8 @@ from engine.pipeline.profile import Profile
 from engine.warm import warm
 from live.bus import Overflow
 from live.clock import SystemClock
-from live.service import MarketService, build_market_service
+from live.compose import build_market_service
+from live.service import MarketService
 from live.settings import Settings
 from live.venues.bybit.lakereplay import read_replay
 from live.venues.bybit.replay import Replay

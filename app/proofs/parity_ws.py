@@ -14,7 +14,8 @@ from engine.errors import DataError
 from engine.pipeline.phase import EVENT
 from live.bus import LocalBus, Overflow, Subscription
 from live.clock import SystemClock
-from live.service import MarketService, build_market_service
+from live.compose import build_market_service
+from live.service import MarketService
 from live.settings import Settings, load_settings
 from live.venues.bybit.faults import Fault, plan_faults
 from live.venues.bybit.replay import Replay

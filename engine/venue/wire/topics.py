@@ -246,7 +246,7 @@ def encode_rows_push(
 class PublicTopic:
     """A topic taken apart."""
 
-    kind: str  # kline, tickers, publicTrade, orderbook, ...
+    kind: str  # kline, tickers, publicTrade, orderbook, orderbook.rpi, ...
     symbol: str  # or the coin of a pool
     interval: str = ""  # the venue's spelling
     depth: int = 0
@@ -260,6 +260,8 @@ def read_public_topic(topic: str) -> PublicTopic | None:
             return PublicTopic("kline", symbol, interval=interval)
         case ["orderbook", depth, symbol] if depth in map(str, BOOK_DEPTHS) and symbol:
             return PublicTopic("orderbook", symbol, depth=int(depth))
+        case ["orderbook", ("rpi" | "full") as book, symbol] if symbol:
+            return PublicTopic(f"orderbook.{book}", symbol)
         case [kind, symbol] if kind in _BY_SYMBOL and symbol:
             return PublicTopic(kind, symbol)
         case [kind, coin] if kind in _BY_COIN and coin in _COINS:

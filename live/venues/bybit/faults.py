@@ -1,6 +1,7 @@
 """Scripted misbehaviour of the simulated stream: what happens, to whom, at which bar. Pure."""
 
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 import msgspec
@@ -38,11 +39,13 @@ Kind = Literal[
     "skew",  # the venue's clock reads `ms` more for this request
     "ban",  # the address is locked out (HTTP 403) for `ms`
     "stop_rejected",  # an order or a change that carries a stop is refused with `code` (110093)
+    "thin_book",  # the book holds no more than `value` (0 to 1) of what an order wants (0.5)
     "stale",  # history and realtime do not know the last `ms` yet
     # --- a private or order-entry stream
     "push_drop",  # a message is never sent
     "push_duplicate",  # a message is sent twice
     "push_late",  # a message is sent `ms` later
+    "child_late",  # a TP/SL of an order is told, and listed as open, `ms` after its parent's fill
     "push_permute",  # the messages of one moment come in any order, within topics too
     "double_filled",  # a cancel raced the fill: Filled comes twice, the second as CancelByUser
     "push_malformed",  # a frame that is not JSON comes before the message
@@ -60,6 +63,7 @@ Kind = Literal[
     "deleverage",  # a position is cut by ADL
     "reduce_only",  # the venue cuts a risk limit: the position may only shrink
     "delist",  # a contract's life ends: `value` Delivering, then Closed
+    "funding",  # a contract's funding comes every `value` minutes (60) from now on
     "human",  # somebody acts at the venue: `action`
     "expire_key",  # the key that asks is expired from now on
     "wipe_closed",  # the closed orders that realtime remembers are lost
@@ -127,13 +131,29 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"header {self.header!r} is none of present, past, absent")
         if self.kind == "delist" and self.value not in ("", "Delivering", "Closed"):
             raise ValueError(f"value {self.value!r} is none of Delivering, Closed")
+        if self.kind == "thin_book" and not _is_share(self.value):
+            raise ValueError(f"value {self.value!r} is no share, 0 to 1")
+        if self.kind == "funding" and not (self.value or "60").isdecimal():
+            raise ValueError(f"value {self.value!r} is no number of minutes")
         if self.kind == "human" and self.action not in HUMAN_ACTIONS:
             raise ValueError(f"action {self.action!r} is none of {', '.join(HUMAN_ACTIONS)}")
+
+    @property
+    def share(self) -> Decimal:
+        """What part of an order the book holds, of a `thin_book`."""
+        return Decimal(self.value or "0.5")
 
     @property
     def at_a_bar(self) -> bool:
         """Tell whether it waits for a bar (or lies in wait for a request)."""
         return self.kind in _AT_A_BAR
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= Decimal(text or "0.5") <= 1
+    except InvalidOperation:  # no number, or one that compares with none
+        return False
 
 
 def read_faults(raw: bytes) -> list[Fault]:

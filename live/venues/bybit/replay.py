@@ -1,6 +1,7 @@
 """A market's history as a venue tells it at a moment: what is closed, what is open. Pure."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,12 @@ class Replay:
         }
         self._at = dict.fromkeys(self.bars, 0)
         self._minute = 0
+
+    def copy(self) -> "Replay":
+        """Return the same market, whose funding may be changed without this one's."""
+        other = copy(self)
+        other.funding = dict(self.funding)
+        return other
 
     @property
     def minutes(self) -> int:

@@ -68,6 +68,9 @@ def strike(desk: Desk, uid: int, key: str, fault: Fault) -> None:
             desk.keys.change(key, expires_ms=0)
     elif fault.kind == "delist":
         _delist(desk, uid, fault)
+    elif fault.kind == "funding":
+        held = [p.symbol for p in _held(desk, uid)[:1]] or list(desk.listings)[:1]
+        desk.change_funding(fault.symbol or held[0], int(fault.value or "60"))
     elif fault.kind == "wipe_closed":
         desk.closed_from[uid] = desk.now_ms + 1
     elif fault.kind == "partial_cancel":

@@ -7,6 +7,7 @@ thin shells of this; the same calls at the same times give the same trace.
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -14,10 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.venue import wire
-from engine.venue.exchange.book import BookModel
 from engine.venue.exchange.commands import (
     Clock,
     Command,
+    CreateOrder,
     ListInstrument,
     OpenAccount,
 )
@@ -36,11 +37,13 @@ from engine.venue.instrument import Instrument
 from engine.venue.words import ExecType, MarginMode
 from live.venues.bybit.replay import Replay
 from live.venues.bybit.simauth import ApiKey, KeyRing
+from live.venues.bybit.simbook import ThinnableBook
 from live.venues.bybit.simfaults import FaultPlan
 from live.venues.bybit.simlisting import Listings
 from live.venues.bybit.simtape import Tape
 from live.venues.bybit.simtrades import MarketView
 
+_FUNDING_RATE = 0.0001  # of a contract whose history has none
 CLOSED_KEPT = 500  # closed orders that realtime remembers
 
 
@@ -94,18 +97,21 @@ class Desk:
         faults: FaultPlan | None = None,
     ) -> None:
         begin = replay.first if start_ms is None else start_ms
+        replay = replay.copy()
         self.replay = replay
         self.interval = interval
         self.seed = seed
         self.faults = faults if faults is not None else FaultPlan(seed)
-        book = BookModel(seed)
-        self.exchange = Exchange(seed, book=book)
+        self.book = ThinnableBook(seed)
+        self.exchange = Exchange(seed, book=self.book)
         self.keys = KeyRing(seed)
         self.listings = Listings(replay)
-        self.view = MarketView(replay, interval, self.listings, book, begin)
+        self.view = MarketView(replay, interval, self.listings, self.book, begin)
         self.tape = Tape(replay, self.listings, self._play, self._played, begin)
         self.liquidations: list[Liquidated] = []  # public; whoever tells them empties it
         self.crashes: list[str] = []  # faults of our own, caught at the door; must stay empty
+        self.unlisted: dict[str, int] = {}  # order -> realtime does not know it before then
+        self.book_share: Decimal | None = None  # of an order's quantity; while it is carried out
         self.closed_from: dict[int, int] = {}  # uid -> realtime remembers closed orders since then
         self.settings: dict[int, dict[str, bool]] = defaultdict(dict)
         self._rng = np.random.default_rng([seed, 0x7091C])
@@ -157,7 +163,30 @@ class Desk:
             if symbol not in self.listings:
                 return Refused(command.uid, 10001, "params error: symbol invalid")
             self.touch(symbol)
+        if self.book_share is not None and isinstance(command, CreateOrder):
+            return self._on_thin_book(command, self.book_share)
         return self.step(command)[0]
+
+    def _on_thin_book(self, command: CreateOrder, share: Decimal) -> Event:
+        """Carry out an order while the book holds only a share of what it wants."""
+        rules = self.listings[command.symbol].instrument
+        self.book.left[command.symbol] = rules.floor_qty(command.qty * share)
+        self.tape.renew(command.symbol)
+        answer = self.step(command)[0]
+        del self.book.left[command.symbol]
+        order = self.exchange.account(command.uid).orders.get(getattr(answer, "order_id", ""))
+        if order is None or not order.order_status.is_open:
+            self.tape.renew(command.symbol)  # else what is left of it waits for the next price
+        return answer
+
+    @contextmanager
+    def thin_book(self, share: Decimal | None) -> Iterator[None]:
+        """Let orders meet a book with this share of what they want; None: as it is."""
+        self.book_share = share
+        try:
+            yield
+        finally:
+            self.book_share = None
 
     def touch(self, symbol: str) -> None:
         """Make sure that a symbol is listed and priced, and is played from now on."""
@@ -172,6 +201,19 @@ class Desk:
         self.listings.replace(instrument)
         self._listed.add(instrument.symbol)
         self.step(ListInstrument(instrument=instrument))
+
+    def change_funding(self, symbol: str, minutes: int) -> None:
+        """Let a contract's funding come every so many minutes from now on, at its present rate."""
+        length = max(1, minutes) * 60_000
+        stamps, rates = self.replay.funding.get(symbol, (np.zeros(0, np.int64), np.zeros(0)))
+        past = stamps <= self.now_ms
+        first = self.now_ms - self.now_ms % length + length
+        ahead = np.arange(first, self.replay.last + 2 * length, length, dtype=np.int64)
+        rate = self.view.funding_rate(symbol) or _FUNDING_RATE
+        self.replay.funding[symbol] = (
+            np.concatenate([stamps[past], ahead]),
+            np.concatenate([rates[past], np.full(len(ahead), rate)]),
+        )
 
     # ------------------------------------------------------------------ accounts
 

@@ -78,6 +78,8 @@ class Door:
 
         A `slow` one is the shell's to wait out first.
         """
+        if not self.desk.faults.waiting:
+            return None
         params = None
         if request.method == "POST":
             try:
@@ -129,8 +131,10 @@ class Door:
             if kind == "skew":
                 wall_ms += fault.ms
         lag_ms = fault.ms if fault is not None and kind == "stale" else 0
+        share = fault.share if fault is not None and kind == "thin_book" else None
         try:
-            reply = self._answer(request, wall_ms, lag_ms)
+            with self.desk.thin_book(share):
+                reply = self._answer(request, wall_ms, lag_ms)
         except Exception as error:  # noqa: BLE001 - the server never falls; a test reads the list
             self.desk.crashes.append(
                 f"{request.method} {request.path}: {type(error).__name__}: {error}"
@@ -154,11 +158,7 @@ class Door:
             return self._refuse(fault.code or 110093, said)
         if fault.kind == "throttle":
             reply = self._refuse(10006, "Too many visits!")
-            shift = {"past": -fault.ms - 1, "present": fault.ms or 500}.get(fault.header)
-            if shift is None:
-                return reply
-            reset = {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "0"}
-            reset["X-Bapi-Limit-Reset-Timestamp"] = str(self.desk.now_ms + shift)
+            reset = throttle_headers(fault, self.desk.now_ms)
             return HttpReply(200, reply.body, {**reply.headers, **reset})
         return None
 
@@ -270,6 +270,18 @@ class Door:
     ) -> HttpReply:
         body = wire.envelope({}, self.desk.now_ms, code=code, message=message)
         return HttpReply(status, body, {**_JSON, **(headers or {})})
+
+
+def throttle_headers(fault: Fault, now_ms: int) -> dict[str, str]:
+    """Return what a 10006 says of the allowance: when it begins anew, or nothing at all."""
+    shift = {"past": -fault.ms - 1, "present": fault.ms or 500}.get(fault.header)
+    if shift is None:
+        return {}
+    return {
+        "X-Bapi-Limit": "10",
+        "X-Bapi-Limit-Status": "0",
+        "X-Bapi-Limit-Reset-Timestamp": str(now_ms + shift),
+    }
 
 
 def _page(fault: Fault) -> HttpReply:

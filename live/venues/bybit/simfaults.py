@@ -24,6 +24,7 @@ BEFORE = frozenset(
         "skew",
         "ban",
         "stop_rejected",
+        "thin_book",
         "stale",
     }
 )
@@ -32,6 +33,7 @@ AFTER = frozenset(
 )
 PUSH = frozenset({"push_drop", "push_duplicate", "push_late", "push_malformed"})
 FILLED = frozenset({"double_filled"})
+CHILD = frozenset({"child_late"})
 MOMENT = frozenset({"push_permute"})
 STREAM = frozenset({"stream_stall", "stream_mute", "stream_close", "stream_abort"})
 CONNECT = frozenset({"refuse_connect", "max_active"})
@@ -42,6 +44,7 @@ ACT = frozenset(
         "deleverage",
         "reduce_only",
         "delist",
+        "funding",
         "human",
         "expire_key",
         "wipe_closed",
@@ -53,6 +56,7 @@ PLANNED = (
     | AFTER
     | PUSH
     | FILLED
+    | CHILD
     | MOMENT
     | STREAM
     | CONNECT
@@ -140,7 +144,8 @@ class FaultPlan:
         account : tuple of str
             Every name of the user concerned: key, id.
         params : mapping, optional
-            Of the request; a `stop_rejected` strikes only one that carries a stop.
+            Of the request; a `stop_rejected` strikes only one that carries a stop, a `thin_book`
+            only an order that may take at once.
         """
         struck: _Rule | None = None
         for rule in self._rules:
@@ -153,6 +158,7 @@ class FaultPlan:
                 or (fault.stream and stream and fault.stream != stream)
                 or fault.at > now_ms
                 or (fault.kind == "stop_rejected" and not _has_stop(params))
+                or (fault.kind == "thin_book" and not _takes(endpoint, params))
             ):
                 continue
             # Everyone counts the occasion; the first to strike has it, the others may the next.
@@ -175,3 +181,10 @@ def _names(pattern: str, endpoint: str) -> bool:
 
 def _has_stop(params: Mapping[str, Any] | None) -> bool:
     return params is not None and any(params.get(n) not in (None, "", "0") for n in _STOP_PARAMS)
+
+
+def _takes(endpoint: str, params: Mapping[str, Any] | None) -> bool:
+    if params is None or not endpoint.endswith("create"):
+        return False
+    rests = params.get("timeInForce") == "PostOnly" or params.get("triggerPrice")
+    return bool(params.get("side")) and not rests

@@ -22,10 +22,12 @@ from live.venues.bybit import simcontrol
 from live.venues.bybit.faults import Fault, read_faults
 from live.venues.bybit.replay import Replay
 from live.venues.bybit.simdoor import BODY_BYTES_MAX, HttpRequest
-from live.venues.bybit.simhub import TRANSPORT, Hub
+from live.venues.bybit.simhub import Hub
+from live.venues.bybit.simreader import TRANSPORT
 from live.venues.bybit.simsockets import serve_stream
 from live.venues.bybit.simvenue import SimVenue
 
+_METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"]  # wrong ones: HTTP 400
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "testserver"})
 
 
@@ -125,13 +127,14 @@ class Pages:
                 WebSocketRoute("/v5/public/linear", self._public),
                 WebSocketRoute("/v5/private", private),
                 WebSocketRoute("/v5/trade", trade),
-                Route("/{path:path}", self._v5, methods=["GET", "POST", "PUT", "DELETE"]),
+                Route("/{path:path}", self._v5, methods=_METHODS),
             ]
         )
 
     async def _public(self, socket: WebSocket) -> None:
         ip = socket.client.host if socket.client else ""
-        if self._sim.venue.lets_in("public", ip, self._clock.now_ms()):
+        room = self._sim.hub.amount(ip) < self._sim.venue.limits.rules.streams
+        if self._sim.venue.lets_in("public", ip, self._clock.now_ms()) and room:
             await self._sim.hub.serve(socket)
         else:
             await socket.close()

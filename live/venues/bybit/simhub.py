@@ -11,71 +11,24 @@ from engine.venue import wire
 from engine.venue.exchange.events import Liquidated
 from live.venues.bybit.faults import Fault
 from live.venues.bybit.replay import partial
+from live.venues.bybit.simreader import Reader
 from live.venues.bybit.simtopics import Feed, LiquidationFeed, make_feed
 from live.venues.bybit.simvenue import SimVenue
 
-TRANSPORT = "zion.transport"  # scope extension: the TCP transport, for faults that need it
 _OK_STATES = ("close", "abort")
-_UNREAD_BYTES_MAX = 4 << 20  # a reader this far behind is cut off, unless the market waits for it
-_UNREAD_S_MAX = 300.0
+IDLE_S = 600.0  # silence on both sides for so long: cut
 
 
-class Connection:
-    """One client of the public stream."""
+class Subscriber(Reader):
+    """One client of the public stream, and what it wants."""
 
     def __init__(self, number: int, socket: WebSocket) -> None:
-        self.number = number
-        self.socket = socket
+        super().__init__(number, socket)
         self.topics: dict[str, str] = {}  # topic -> symbol
         self.by_symbol: dict[str, str] = {}
         self.feeds: dict[str, Feed] = {}
-        self.patient = True  # the market waits for this reader
         self.stalled = False
         self.muted = False
-        self.gone = False
-
-    @property
-    def transport(self) -> Any:
-        """The TCP transport; None where the server does not show it."""
-        return self.socket.scope.get("extensions", {}).get(TRANSPORT)
-
-    async def send(self, message: bytes) -> None:
-        """Send one text frame, waiting a while if the client does not read."""
-        transport = self.transport
-        self.gone = self.gone or (transport is not None and transport.is_closing())
-        if self.gone:
-            return
-        unread = 0 if transport is None else transport.get_write_buffer_size()
-        if unread > _UNREAD_BYTES_MAX and not self.patient:
-            self.abort()
-            return
-        try:
-            frame = {"type": "websocket.send", "text": message.decode()}
-            if unread:
-                async with asyncio.timeout(_UNREAD_S_MAX):
-                    await self.socket.send(frame)
-            else:
-                await self.socket.send(frame)
-        except TimeoutError:
-            self.abort()
-        except (RuntimeError, WebSocketDisconnect, OSError):
-            self.gone = True
-
-    def abort(self) -> None:
-        """Reset the TCP connection."""
-        self.gone = True
-        transport = self.transport
-        if transport is not None:
-            transport.abort()
-
-    async def close(self) -> None:
-        """Send a close frame."""
-        if not self.gone:
-            self.gone = True
-            try:
-                await self.socket.close(1001, "going away")
-            except (RuntimeError, OSError):
-                self.gone = True
 
 
 class Hub:
@@ -91,7 +44,8 @@ class Hub:
         self.plan = plan
         self.feeds: dict[str, Feed] = {}
         self.patient = True  # wait for slow readers: the market goes as fast as they read
-        self.connections: dict[int, Connection] = {}
+        self.idle_s = IDLE_S
+        self.connections: dict[int, Subscriber] = {}
         self.faults: list[Fault] = []
         self.fired = plan.fired
         self.sent = 0
@@ -133,11 +87,21 @@ class Hub:
             return
         await socket.accept()
         self.opened += 1
-        connection = Connection(next(self._numbers), socket)
+        connection = Subscriber(next(self._numbers), socket)
+        connection.patient = self.patient
         self.connections[connection.number] = connection
+        writer = asyncio.create_task(connection.write())
         try:
-            while True:
-                message = await socket.receive()
+            while not connection.gone:
+                told = connection.told
+                try:
+                    async with asyncio.timeout(self.idle_s):
+                        message = await socket.receive()
+                except TimeoutError:
+                    if connection.told == told:  # silence on both sides
+                        connection.end()
+                        break
+                    continue
                 if message["type"] == "websocket.disconnect":
                     break
                 raw = message.get("text") or message.get("bytes") or b""
@@ -145,53 +109,66 @@ class Hub:
         except (WebSocketDisconnect, RuntimeError):
             connection.gone = True
         finally:
-            connection.gone = True
             self.connections.pop(connection.number, None)
             self._forget_feeds()
+            if connection.listens:
+                connection.drop()
+            await writer
 
-    async def _answer(self, connection: Connection, raw: str | bytes) -> None:
+    async def _answer(self, connection: Subscriber, raw: str | bytes) -> None:
         if connection.muted:
             return
         conn_id = f"sim-{connection.number}"
         try:
             request = wire.decode_request(raw)
         except wire.WireError:
-            await connection.send(
+            connection.put(
                 wire.encode_reply(
                     "", success=False, ret_msg="Request not authorized", req_id="", conn_id=conn_id
                 )
             )
+            await connection.room()
             return
         success, text = True, ""
+        wanted: dict[str, Feed] = {}
         if request.op == "ping":
             text = "pong"
         elif request.op == "subscribe":
-            text = self._subscribe(connection, request.args)
+            text = self._subscribe(connection, request.args, wanted)
             success = text == ""
         elif request.op == "unsubscribe":
             self._unsubscribe(connection, request.args)
         else:
             success, text = False, f"unknown op {request.op}"[:200]
-        await connection.send(
+        connection.put(
             wire.encode_reply(
                 request.op, success=success, ret_msg=text, req_id=request.req_id, conn_id=conn_id
             )
         )
+        await connection.room()
         if success and request.op == "subscribe":
-            for topic in map(str, request.args):
-                if topic in connection.feeds:
-                    for frame in connection.feeds[topic].first():
-                        await connection.send(frame)
+            await self._begin(connection, wanted)
             self.subscribed.set()
 
-    def _subscribe(self, connection: Connection, args: Any) -> str:
+    async def _begin(self, connection: Subscriber, wanted: dict[str, Feed]) -> None:
+        """Tell each topic's snapshot, and from that moment on its changes."""
+        for topic, made in wanted.items():
+            if connection.gone:
+                return
+            feed = connection.feeds[topic] = self.feeds.setdefault(topic, made)
+            for frame in feed.first():
+                connection.put(frame)
+            await connection.room()
+            if feed.heavy:
+                await asyncio.sleep(0)  # others have their turn
+
+    def _subscribe(self, connection: Subscriber, args: Any, feeds: dict[str, Feed]) -> str:
         """Add topics, all or none; returns the venue's complaint, or ""."""
         if not isinstance(args, list) or not args:
             return "Param validation for 'args' failed"
         if sum(len(str(a)) + 3 for a in [*args, *connection.topics]) > wire.SUBSCRIBE_CHARS_MAX:
             return "args size >21000"
         wanted: dict[str, str] = {}
-        feeds: dict[str, Feed] = {}
         for topic in map(str, args):
             kind, _, rest = topic.partition(".")
             code, _, symbol = rest.partition(".")
@@ -210,12 +187,10 @@ class Hub:
             if feed is not None:
                 feeds[topic] = feed
         connection.topics.update(wanted)
-        connection.feeds.update(feeds)
-        self.feeds.update(feeds)
         connection.by_symbol.update((s, t) for t, s in wanted.items() if t not in feeds)
         return ""
 
-    def _unsubscribe(self, connection: Connection, args: Any) -> None:
+    def _unsubscribe(self, connection: Subscriber, args: Any) -> None:
         for topic in map(str, args) if isinstance(args, list) else ():
             symbol = connection.topics.pop(topic, None)
             if connection.feeds.pop(topic, None) is None and symbol is not None:
@@ -228,10 +203,15 @@ class Hub:
             read = {t for c in self.connections.values() for t in c.feeds}
             self.feeds = {t: feed for t, feed in self.feeds.items() if t in read}
 
+    def amount(self, ip: str) -> int:
+        """Return how many connections an address has."""
+        found = (c.socket.client for c in self.connections.values())
+        return sum(client is not None and client.host == ip for client in found)
+
     @property
     def listening(self) -> int:
         """Subscriptions of clients that still receive."""
-        return sum(len(c.topics) for c in self.connections.values() if not c.gone)
+        return sum(len(c.topics) for c in self.connections.values() if c.listens)
 
     # ------------------------------------------------------------------ pushes
 
@@ -253,15 +233,30 @@ class Hub:
             return
         for event in liquidations:
             self._liquidated(event)
-        frames = {topic: feed.tick() for topic, feed in self.feeds.items()}
-        for connection in list(self.connections.values()):
-            if connection.stalled:
-                continue
+        hearing = self._hearing()
+        for topic, feed in list(self.feeds.items()):
+            for frame in feed.tick():
+                for connection in hearing:
+                    if topic in connection.feeds:
+                        connection.put(frame)
+                        self.sent += 1
+            if feed.heavy:
+                await asyncio.sleep(0)  # requests are answered in between
+                hearing = self._hearing()
+        await self._taken()
+
+    def _hearing(self) -> list[Subscriber]:
+        """Return those to whom something can be told."""
+        hearing = [c for c in self.connections.values() if not c.stalled]
+        for connection in hearing:
             connection.patient = self.patient
-            for topic in list(connection.feeds):
-                for frame in frames.get(topic, ()):
-                    await connection.send(frame)
-                    self.sent += 1
+        return hearing
+
+    async def _taken(self) -> None:
+        """Wait until all have taken what was told, if the market waits for them at all."""
+        if self.patient:
+            for connection in list(self.connections.values()):
+                await connection.flushed()
 
     def _liquidated(self, event: Liquidated) -> None:
         """Remember a liquidation for those who listen."""
@@ -275,7 +270,7 @@ class Hub:
         self.unheard_bars = max(0, self.unheard_bars - 1)
         for fault in faults:
             if fault.kind in ("close", "abort", "stall", "mute"):
-                await self._hurt(fault)
+                self._hurt(fault)
         frames: dict[str, bytes] = {}
         for symbol in self._wanted():
             index = self.replay.index(symbol, minute)
@@ -307,11 +302,11 @@ class Hub:
             self._late[due].append((fault.symbol, frame))
         return []
 
-    async def _hurt(self, fault: Fault) -> None:
+    def _hurt(self, fault: Fault) -> None:
         self.fired[fault.kind] += 1
         for connection in list(self.connections.values()):
             if fault.kind == "close":
-                await connection.close()
+                connection.end()
             elif fault.kind == "abort":
                 connection.abort()
             else:
@@ -337,10 +332,8 @@ class Hub:
         )
 
     async def _broadcast(self, frames: dict[str, bytes]) -> None:
-        for connection in list(self.connections.values()):
-            if connection.stalled:
-                continue
-            connection.patient = self.patient
+        for connection in self._hearing():
             for symbol in [s for s in frames if s in connection.by_symbol]:
-                await connection.send(frames[symbol])
+                connection.put(frames[symbol])
                 self.sent += 1
+        await self._taken()

@@ -72,11 +72,12 @@ class LimitRules:
     ban_ms: int = 600_000
     connects: int = 500
     connect_window_ms: int = 300_000
+    streams: int = 1_000  # public connections of an address at once
     trade_requests_s: int = 3_000
 
 
 NO_LIMITS = LimitRules(
-    per_user=False, ip_requests=1 << 60, connects=1 << 60, trade_requests_s=1 << 60
+    per_user=False, ip_requests=1 << 60, connects=1 << 60, streams=1 << 60, trade_requests_s=1 << 60
 )
 
 

@@ -8,7 +8,7 @@ from engine.venue.exchange.commands import CreateOrder
 from engine.venue.exchange.events import Accepted
 from engine.venue.exchange.events import Refused as MachineRefused
 from engine.venue.exchange.records import Order, Position
-from engine.venue.words import OrderStatus, PositionMode
+from engine.venue.words import ExecType, OrderStatus, PositionMode
 from live.venues.bybit.simanswer import (
     Answer,
     Params,
@@ -26,6 +26,15 @@ from live.venues.bybit.simmarket import category
 _DAY_MS = 86_400_000
 _UNFILLED_KEPT_MS = _DAY_MS  # history keeps orders without a fill so long
 _FILLED_ONLY_MS = 7 * _DAY_MS
+_IDS = ("orderId", "orderLinkId")
+_WORDS: Mapping[str, frozenset[str]] = {
+    "orderFilter": frozenset({"", "Order", "StopOrder", "tpslOrder", "OpenOrder"}),
+    "orderStatus": frozenset({"", *(status.value for status in OrderStatus)}),
+    "execType": frozenset(
+        {"", "MovePosition", "CorporateAction", *(kind.value for kind in ExecType)}
+    ),
+    "openOnly": frozenset({"", "0", "1", "2"}),
+}
 _BATCH_PATHS = frozenset(wire.BATCH_READERS)
 
 
@@ -120,13 +129,20 @@ def batch_size(path: str, params: Any) -> int:
 # ---------------------------------------------------------------------------- orders
 
 
-def _wanted(params: Params) -> tuple[str, str, str]:
-    """Return symbol, baseCoin, settleCoin; `Refused` without any."""
-    symbol, base, settle = (text(params, n) for n in ("symbol", "baseCoin", "settleCoin"))
-    ids = text(params, "orderId") or text(params, "orderLinkId")
-    if not (symbol or base or settle or ids):
+def _wanted(params: Params) -> None:
+    """Refuse a request for open orders that names neither a contract, a coin nor an order."""
+    if not any(text(params, n) for n in ("symbol", "baseCoin", "settleCoin", *_IDS)):
         raise Refused(10001, "params error: symbol, baseCoin or settleCoin is required")
-    return symbol, base, settle
+
+
+def _check(desk: Desk, params: Params) -> None:
+    """Refuse words that there are none of: left unsaid, they would widen what is listed."""
+    symbol = text(params, "symbol")
+    if symbol and symbol not in desk.listings:
+        raise Refused(10001, f"params error: symbol invalid {symbol}"[:200])
+    for name, words in _WORDS.items():
+        if text(params, name) not in words:
+            raise Refused(10001, f"params error: {name} invalid")
 
 
 def _matches(order: Order, params: Params, *, by_id: bool) -> bool:
@@ -154,6 +170,7 @@ def realtime(desk: Desk, uid: int, params: Params, lag_ms: int) -> Any:
     if asked != "linear":
         return {"category": asked, "list": [], "nextPageCursor": ""}
     _wanted(params)
+    _check(desk, params)
     limit = page_size(params, 20, 50)
     account = desk.exchange.account(uid)
     by_id = bool(text(params, "orderId") or text(params, "orderLinkId"))
@@ -174,8 +191,14 @@ def realtime(desk: Desk, uid: int, params: Params, lag_ms: int) -> Any:
         ]
         closed = sorted(closed, key=lambda o: (o.updated_time, o.sequence))[-CLOSED_KEPT:]
         found = [*closed, *(found if by_id else ())]
-    known = desk.now_ms - lag_ms
-    rows = [o for o in found if _matches(o, params, by_id=by_id) and o.created_time <= known]
+    now, unlisted = desk.now_ms, desk.unlisted
+    rows = [
+        o
+        for o in found
+        if _matches(o, params, by_id=by_id)
+        and o.created_time <= now - lag_ms
+        and unlisted.get(o.order_id, now) <= now
+    ]
     rows.sort(key=_rank, reverse=True)
     cut, cursor = page(rows, params, limit, _rank)
     return _orders(cut, cursor)
@@ -194,6 +217,7 @@ def history(desk: Desk, uid: int, params: Params, lag_ms: int) -> Any:
     asked = category(params)
     if asked != "linear":
         return {"category": asked, "list": [], "nextPageCursor": ""}
+    _check(desk, params)
     limit = page_size(params, 20, 50)
     by_id = bool(text(params, "orderId") or text(params, "orderLinkId"))
     now = desk.now_ms
@@ -224,6 +248,7 @@ def executions(desk: Desk, uid: int, params: Params, lag_ms: int) -> Any:
     asked = category(params)
     if asked != "linear":
         return {"category": asked, "list": [], "nextPageCursor": ""}
+    _check(desk, params)
     limit = page_size(params, 50, 100)
     ids = (text(params, "orderId"), text(params, "orderLinkId"))
     now = desk.now_ms
@@ -301,6 +326,7 @@ def closed_pnl(desk: Desk, uid: int, params: Params, lag_ms: int) -> Any:
     asked = category(params)
     if asked != "linear":
         return {"category": asked, "list": [], "nextPageCursor": ""}
+    _check(desk, params)
     limit = page_size(params, 50, 100)
     now = desk.now_ms
     start, end = span(params, now)

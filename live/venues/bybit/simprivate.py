@@ -1,12 +1,16 @@
 """The simulated venue's private stream (/v5/private), without its socket."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from engine.venue import wire
 from live.venues.bybit.simauth import Denied
 from live.venues.bybit.simdesk import Desk, Message
-from live.venues.bybit.simfaults import FILLED, MOMENT, PUSH
+from live.venues.bybit.simfaults import CHILD, FILLED, MOMENT, PUSH
 from live.venues.bybit.simsession import Origin, Session
 
 _LATE_MS = 1_000
+_CHILDREN = frozenset({"TakeProfit", "StopLoss", "PartialTakeProfit", "PartialStopLoss"})
 _KINDS = ("execution.fast", "execution", "order", "position")
 
 
@@ -116,6 +120,8 @@ class PrivateSession(Session):
         kind = "" if fault is None else fault.kind
         if kind == "push_drop":
             return
+        if faulty and fault is None and self._children_late(name, message):
+            return
         if kind == "push_malformed":
             self.send(frame[: len(frame) // 2])
         if fault is not None and kind == "push_late":
@@ -126,6 +132,23 @@ class PrivateSession(Session):
             self.send(frame)
         if faulty:
             self._fill_twice(name, message)
+
+    def _children_late(self, name: str, message: Message) -> bool:
+        """Tell the stops of an order later than the rest; False: there is nothing to tell so."""
+        new = [r for r in message.rows if _is_new_child(r)]
+        if self.caller is None or not new:
+            return False
+        fault = self.draw(CHILD, topic=message.topic)
+        if fault is None:
+            return False
+        late_ms = fault.ms or _LATE_MS
+        for rows, delay_ms in (([r for r in message.rows if r not in new], 0), (new, late_ms)):
+            if rows:
+                part = Message(message.topic, tuple(rows), message.time, message.number)
+                self.send(part.encode(name, self.caller.key.uid), delay_ms=delay_ms)
+        known_ms = self.desk.now_ms + late_ms
+        self.desk.unlisted.update((row["orderId"], known_ms) for row in new)
+        return True
 
     def _fill_twice(self, name: str, message: Message) -> None:
         """Tell a fill again as the venue does when a cancel came too late for it."""
@@ -143,6 +166,10 @@ class PrivateSession(Session):
         super().leave()
         if self.caller is not None:
             self.desk.leave(self.caller.key.uid, self)
+
+
+def _is_new_child(row: Mapping[str, Any]) -> bool:
+    return row.get("orderStatus") == "Untriggered" and row.get("stopOrderType") in _CHILDREN
 
 
 def _plain(topic: str) -> str:

@@ -11,9 +11,10 @@ from engine.venue.instrument import Instrument, plain
 from engine.venue.wire import number
 from live.venues.bybit.simanswer import Params, Refused, page_size, text, whole
 from live.venues.bybit.simmarket import LISTS, Endpoint, category, symbol_of
-from live.venues.bybit.simtrades import MarketView
+from live.venues.bybit.simtrades import FIRST_UPDATE, MarketView
 
 _FUNDING_MAX, _INTEREST_MAX, _RATIO_MAX, _TRADES_MAX, _BOOK_MAX = 200, 200, 500, 1000, 1000
+_RPI_MAX = 50
 _TIER_SYMBOLS = 15  # a page of risk limits without a symbol
 _PERIODS_MS: Mapping[str, int] = {
     "5min": 300_000,
@@ -29,6 +30,22 @@ def orderbook(view: MarketView, query: Params) -> Any:
     """/v5/market/orderbook."""
     symbol = symbol_of(view, query)
     depth = page_size(query, 25, _BOOK_MAX)
+    return _book(view, symbol, depth)
+
+
+def rpi_orderbook(view: MarketView, query: Params) -> Any:
+    """/v5/market/rpi_orderbook: each level with its retail part: none."""
+    symbol = symbol_of(view, query)
+    book = _book(view, symbol, page_size(query, _RPI_MAX, _RPI_MAX))
+    return book | {side: [[*level, "0"] for level in book[side]] for side in ("b", "a")}
+
+
+def full_orderbook(view: MarketView, query: Params) -> Any:
+    """/v5/market/full_orderbook: all there is."""
+    return _book(view, symbol_of(view, query), view.book.levels)
+
+
+def _book(view: MarketView, symbol: str, depth: int) -> dict[str, Any]:
     bids, asks = view.levels(symbol, depth)
     now = view.clock_ms
     return {
@@ -36,7 +53,7 @@ def orderbook(view: MarketView, query: Params) -> Any:
         "b": [[plain(p), plain(q)] for p, q in bids],
         "a": [[plain(p), plain(q)] for p, q in asks],
         "ts": now,
-        "u": now // 200 + 2,
+        "u": view.updates.get(symbol, FIRST_UPDATE),
         "seq": now,
         "cts": now,
     }
@@ -68,7 +85,7 @@ def funding_history(view: MarketView, query: Params) -> Any:
     if query.get("startTime") and not query.get("endTime"):
         raise Refused(10001, "params error: startTime without endTime")
     start, end = whole(query, "startTime", 0), whole(query, "endTime", view.clock_ms)
-    limit = min(page_size(query, _FUNDING_MAX, 1 << 30), _FUNDING_MAX)
+    limit = page_size(query, _FUNDING_MAX, _FUNDING_MAX)
     stamps, rates = view.replay.funding.get(symbol, (np.zeros(0, np.int64), np.zeros(0)))
     inside = (stamps >= start) & (stamps <= end) & (stamps <= view.clock_ms)
     pairs = list(zip(stamps[inside], rates[inside], strict=True))[::-1]
@@ -248,6 +265,8 @@ def system_status(_view: MarketView, _query: Params) -> Any:
 PUBLIC: Mapping[str, Endpoint] = {
     **LISTS,
     "/v5/market/orderbook": orderbook,
+    "/v5/market/rpi_orderbook": rpi_orderbook,
+    "/v5/market/full_orderbook": full_orderbook,
     "/v5/market/recent-trade": recent_trade,
     "/v5/market/funding/history": funding_history,
     "/v5/market/open-interest": open_interest,

@@ -71,6 +71,7 @@ class Session:
         self._heard_ms = self._known_ms = wall_ms
         self._turns = itertools.count()
         self._out: list[tuple[int, int, bytes]] = []
+        self._held: list[tuple[int, int, Callable[[], None]]] = []  # what is looked at later
         life = read_life(origin.max_active) if origin.max_active else None
         self._cut_ms = None if life is None else wall_ms + -(-life // _LOOK_MS) * _LOOK_MS
         fault = self.draw(CONNECT - {"refuse_connect"})
@@ -99,8 +100,11 @@ class Session:
         if len(raw) > FRAME_BYTES_MAX:
             self.ending = "close"
             return
+        self._guard(lambda: self.answer(raw))
+
+    def _guard(self, work: Callable[[], None]) -> None:
         try:
-            self.answer(raw)
+            work()
         except Exception as error:  # noqa: BLE001 - the server never falls; a test reads the list
             self.desk.crashes.append(f"{self.stream} stream: {type(error).__name__}: {error}")
             self.ending = "close"
@@ -111,25 +115,32 @@ class Session:
 
     def send(self, frame: bytes, *, delay_ms: int = 0, pong: bool = False) -> None:
         """Queue a frame."""
-        if self.muted or (self.stalled and not pong):
+        if self.muted or (self.stalled and not pong) or self.ending == "abort":
             return
         heapq.heappush(self._out, (self.wall_ms + delay_ms, next(self._turns), frame))
-        self.wake()
         if len(self._out) > _WAITING_MAX:
             self.ending = "abort"
             self._out.clear()
+        self.wake()
+
+    def hold(self, delay_ms: int, work: Callable[[], None]) -> None:
+        """Do something when so much time has passed, even if the connection ends before."""
+        heapq.heappush(self._held, (self.wall_ms + delay_ms, next(self._turns), work))
+        self.wake()
 
     def due(self, wall_ms: int) -> list[bytes]:
-        """Return the frames to send now, in order."""
+        """Do what was held until now; return the frames to send now, in order."""
         self.wall_ms = wall_ms
+        while self._held and self._held[0][0] <= wall_ms:
+            self._guard(heapq.heappop(self._held)[2])
         out = []
         while self._out and self._out[0][0] <= wall_ms:
             out.append(heapq.heappop(self._out)[2])
         return out
 
     def next_ms(self) -> int | None:
-        """Return when the next frame is due; None when none waits."""
-        return self._out[0][0] if self._out else None
+        """Return when there is something to do or to send; None when nothing waits."""
+        return min((queue[0][0] for queue in (self._out, self._held) if queue), default=None)
 
     def look(self, wall_ms: int) -> None:
         """Look whether the connection's time is over; once a second is enough."""
@@ -153,8 +164,11 @@ class Session:
         self._known_ms = self.wall_ms
 
     def leave(self) -> None:
-        """Forget the connection."""
+        """Forget the connection; what it had asked for has arrived and is still done."""
         self.ending = self.ending or "abort"
+        held, self._held = self._held, []
+        for _, _, work in sorted(held, key=lambda each: each[:2]):
+            self._guard(work)
 
     # ------------------------------------------------------------------ faults
 

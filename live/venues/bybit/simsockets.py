@@ -10,7 +10,7 @@ from typing import Literal
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from live.clock import Clock
-from live.venues.bybit.simhub import Connection
+from live.venues.bybit.simreader import Connection
 from live.venues.bybit.simsession import Session
 from live.venues.bybit.simvenue import SimVenue
 
@@ -34,10 +34,15 @@ def serve_stream(
             return
         await socket.accept()
         connection = Connection(session.origin.number, socket)
-        connection.patient = False
         wake = asyncio.Event()
-        session.wake = wake.set
-        writer = asyncio.create_task(_write(session, connection, clock, wake))
+
+        def nudge() -> None:
+            wake.set()
+            if session.ending == "abort":
+                connection.abort()  # the writer itself may be waiting for a reader that never reads
+
+        session.wake = nudge
+        writer = asyncio.create_task(_write(session, connection, clock, wake, catch_up))
         try:
             while not session.ending:
                 message = await socket.receive()
@@ -57,11 +62,16 @@ def serve_stream(
 
 
 async def _write(
-    session: Session, connection: Connection, clock: Clock, wake: asyncio.Event
+    session: Session,
+    connection: Connection,
+    clock: Clock,
+    wake: asyncio.Event,
+    catch_up: Callable[[], None],
 ) -> None:
     while not connection.gone:
         wake.clear()
         now = clock.now_ms()
+        catch_up()
         for frame in session.due(now):
             await connection.send(frame)
         session.look(now)

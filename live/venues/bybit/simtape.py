@@ -138,6 +138,10 @@ class Tape:
             self._price(symbol, price)
         return price
 
+    def renew(self, symbol: str) -> None:
+        """Tell the machine its price again: what takers ate is there again."""
+        self._price(symbol, self.quote(symbol))
+
     def shock(self, symbol: str, mark: Decimal) -> None:
         """Let the mark price touch a value for an instant; the last price stays."""
         last = self.quote(symbol)

@@ -16,18 +16,20 @@ from engine.venue.instrument import plain
 from live.venues.bybit import simcandles
 from live.venues.bybit.simfaults import BOOK, FaultPlan
 from live.venues.bybit.simmarket import ticker_row
-from live.venues.bybit.simtrades import MarketView
+from live.venues.bybit.simtrades import FIRST_UPDATE, MarketView
 
 _encode = msgspec.json.Encoder().encode
 _BEACON_MS = 3_000  # depth 1 is told again after so long without a change
 _TRADES_A_MESSAGE = 1024
 BOOK_DEPTHS = (1, 50, 200, 1000)
+_LIGHT_DEPTH = 50
 
 
 class Feed:
     """One topic; this one exists and has nothing to tell."""
 
     symbol = ""
+    heavy = False  # long at work: whoever asks many of them lets others have their turn
 
     def first(self) -> list[bytes]:
         """Return what a new reader gets at once."""
@@ -130,12 +132,14 @@ class BookFeed(Feed):
         self._topic = topic
         self._depth = depth
         self._plan = plan
-        self._u = 2  # 1 means that the service has restarted
+        self._deepest = topic.startswith(f"orderbook.{BOOK_DEPTHS[-1]}.")
+        self._u = view.updates.get(symbol, FIRST_UPDATE) if self._deepest else FIRST_UPDATE
         self._last: Decimal | None = None
         self._bids: dict[Decimal, Decimal] = {}
         self._asks: dict[Decimal, Decimal] = {}
         self._told_ms = view.clock_ms
-        self._refresh()
+        self._begun = False
+        self.heavy = depth > _LIGHT_DEPTH
 
     def _refresh(self) -> bool:
         last = self._view.last(self.symbol)
@@ -149,15 +153,21 @@ class BookFeed(Feed):
     def _message(self, kind: str, bids: Any, asks: Any) -> bytes:
         now = self._view.clock_ms
         self._told_ms = now
+        if self._deepest:
+            self._view.updates[self.symbol] = self._u
         data = {"s": self.symbol, "b": bids, "a": asks, "u": self._u, "seq": now}
         return _push(self._topic, kind, data, now, cts=now)
 
     def first(self) -> list[bytes]:
         """Return the snapshot."""
+        if not self._begun:
+            self._begun = self._refresh()
         return [self._message("snapshot", _levels(self._bids), _levels(self._asks))]
 
     def tick(self) -> list[bytes]:
         """Return what happened since the last tick."""
+        if not self._begun:  # nobody has its snapshot yet
+            return []
         struck = self._plan.draw(BOOK, topic=self._topic, now_ms=self._view.clock_ms)
         bids, asks = self._bids, self._asks
         changed = self._refresh()
@@ -176,6 +186,13 @@ class BookFeed(Feed):
         if self._depth == 1:
             return self.first()
         return [self._message("delta", _changes(bids, self._bids), _changes(asks, self._asks))]
+
+
+class RpiFeed(BookFeed):
+    """``orderbook.rpi.{symbol}``: each level with what is there for retail alone: none."""
+
+    def _message(self, kind: str, bids: Any, asks: Any) -> bytes:
+        return super()._message(kind, *([[*row, "0"] for row in side] for side in (bids, asks)))
 
 
 def _levels(side: Mapping[Decimal, Decimal]) -> list[list[str]]:
@@ -278,6 +295,7 @@ class LiquidationFeed(Feed):
 
 
 QUIET_TOPICS = frozenset({"adlAlert.USDT", "insurance.USDT", "insurance.USDC", "system.status"})
+_BOOKS = {str(depth): depth for depth in BOOK_DEPTHS} | {"rpi": 50, "full": 1000}
 _SIMPLE: Mapping[str, Callable[[MarketView, str, str], Feed]] = {
     "tickers": TickerFeed,
     "publicTrade": TradeFeed,
@@ -296,8 +314,9 @@ def make_feed(view: MarketView, topic: str, plan: FaultPlan) -> Feed | None:
         return _SIMPLE[kind](view, topic, rest) if rest in view.listings else None
     if symbol not in view.listings:
         return None
-    if kind == "orderbook" and middle.isdigit() and int(middle) in BOOK_DEPTHS:
-        return BookFeed(view, topic, symbol, int(middle), plan)
+    if kind == "orderbook" and middle in _BOOKS:
+        feed = RpiFeed if middle == "rpi" else BookFeed
+        return feed(view, topic, symbol, _BOOKS[middle], plan)
     if kind == "kline" and simcandles.served(middle, view.replay.interval_ms):
         return CandleFeed(view, topic, symbol, middle)
     return None

@@ -7,7 +7,7 @@ from engine.venue import wire
 from live.venues.bybit import simroutes
 from live.venues.bybit.simanswer import Answer, Refusal
 from live.venues.bybit.simauth import AHEAD_MS, Denied, digest
-from live.venues.bybit.simdoor import Door
+from live.venues.bybit.simdoor import Door, throttle_headers
 from live.venues.bybit.simfaults import AFTER, BEFORE
 from live.venues.bybit.simlimits import SECOND_MS, Window
 from live.venues.bybit.simorders import batch_size
@@ -137,12 +137,24 @@ class TradeSession(Session):
         kind = "" if fault is None else fault.kind
         if kind == "lost_request":
             return
-        delay_ms = fault.ms if fault is not None and kind == "slow" else 0
         skew_ms = fault.ms if fault is not None and kind == "skew" else 0
-        if fault is not None and kind in ("error", "stop_rejected", "throttle"):
-            code = fault.code or {"stop_rejected": 110093, "throttle": 10006}.get(kind, 10016)
+        if fault is not None and kind == "throttle":
+            headers = throttle_headers(fault, self.desk.now_ms)
+            self._reply(request, 10006, "Too many visits!", headers=headers)
+            return
+        if fault is not None and kind in ("error", "stop_rejected"):
+            code = fault.code or (110093 if kind == "stop_rejected" else 10016)
             self._reply(request, code, fault.message or "refused")
             return
+        if fault is not None and kind == "slow":
+            self.hold(fault.ms, lambda: self._look_at(request, path, 0))
+            return
+        share = fault.share if fault is not None and kind == "thin_book" else None
+        with self.desk.thin_book(share):
+            self._look_at(request, path, skew_ms)
+
+    def _look_at(self, request: wire.TradeRequest, path: str, skew_ms: int) -> None:
+        """Check a request's time and carry it out."""
         now = self.keys.clock(request.timestamp_ms, self.wall_ms + skew_ms)
         if not now - request.recv_window_ms <= request.timestamp_ms < now + AHEAD_MS:
             said = (
@@ -152,9 +164,9 @@ class TradeSession(Session):
             )
             self._reply(request, 10002, said)
             return
-        self._carry_out(request, path, now, delay_ms)
+        self._carry_out(request, path, now)
 
-    def _carry_out(self, request: wire.TradeRequest, path: str, now_ms: int, delay_ms: int) -> None:
+    def _carry_out(self, request: wire.TradeRequest, path: str, now_ms: int) -> None:
         caller = self.caller
         if caller is None:
             return
@@ -181,8 +193,7 @@ class TradeSession(Session):
         if fault is not None and kind == "error_after":
             self._reply(request, fault.code or 10016, fault.message or "server error")
             return
-        if fault is not None and kind == "late_reply":
-            delay_ms += fault.ms
+        delay_ms = fault.ms if fault is not None and kind == "late_reply" else 0
         if kind == "truncated":
             self.send(b'{"retCode":0,"retMsg":')
             return

@@ -15,6 +15,7 @@ from live.venues.bybit.simlisting import Listings, knot_ms, knots
 
 _HOUR_MS = 3_600_000
 _FUNDING_MIN = 480
+FIRST_UPDATE = 2  # of an order book; 1 means that the service has restarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class MarketView:
         self.listings = listings
         self.book = book
         self.clock_ms = clock_ms
+        self.updates: dict[str, int] = {}  # symbol -> `u` of its deepest stream
 
     def instrument(self, symbol: str) -> Instrument:
         """Return a contract's rules."""
@@ -113,12 +115,12 @@ class MarketView:
     # ------------------------------------------------------------------ funding and limits
 
     def funding_interval_min(self, symbol: str) -> int:
-        """Return the minutes between funding instants around now."""
+        """Return the minutes between the next two funding instants, or the last two there are."""
         series = self.replay.funding.get(symbol)
         if series is None or len(series[0]) < 2:  # noqa: PLR2004 - a distance needs two
             return _FUNDING_MIN
         at = int(np.searchsorted(series[0], self.clock_ms, side="right"))
-        at = min(max(at, 1), len(series[0]) - 1)
+        at = min(at + 1, len(series[0]) - 1)
         return max(1, round(int(series[0][at] - series[0][at - 1]) / 60_000))
 
     def next_funding_ms(self, symbol: str) -> int:

@@ -82,6 +82,8 @@ def test_private_topics(topics, refused) -> None:
         ("kline.M.AUSDT", wire.PublicTopic("kline", "AUSDT", interval="M")),
         ("kline.7.AUSDT", None),
         ("orderbook.50.AUSDT", wire.PublicTopic("orderbook", "AUSDT", depth=50)),
+        ("orderbook.rpi.AUSDT", wire.PublicTopic("orderbook.rpi", "AUSDT")),
+        ("orderbook.full.AUSDT", wire.PublicTopic("orderbook.full", "AUSDT")),
         ("orderbook.500.AUSDT", None),  # gone since September 2025
         ("tickers.AUSDT", wire.PublicTopic("tickers", "AUSDT")),
         ("liquidation.AUSDT", None),  # gone since February 2025

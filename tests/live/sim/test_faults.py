@@ -352,7 +352,8 @@ def test_a_key_expires_in_the_middle() -> None:
 def test_every_kind_of_the_plan_has_been_named_here() -> None:
     from pathlib import Path
 
-    text = Path(__file__).read_text() + Path(__file__).with_name("test_public.py").read_text()
+    names = ("test_faults.py", "test_public.py", "test_fault_menu.py")
+    text = "".join(Path(__file__).with_name(name).read_text() for name in names)
     unnamed = [k for k in PLANNED - {"rest"} if f'"{k}"' not in text]
     assert unnamed == []
 

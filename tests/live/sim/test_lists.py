@@ -191,3 +191,23 @@ def test_prices_beyond_the_band_are_repriced_or_refused_as_the_user_set_it() -> 
     query = f"category=linear&orderId={made['result']['orderId']}"
     (row,) = v.get("/v5/order/realtime", query)["result"]["list"]
     assert Decimal(row["price"]) == most
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("/v5/order/realtime", "orderFilter=stop"),
+        ("/v5/order/realtime", "openOnly=7"),
+        ("/v5/order/realtime", "symbol=NOSUCHUSDT"),
+        ("/v5/order/history", "orderStatus=Done"),
+        ("/v5/order/history", "symbol=NOSUCHUSDT"),
+        ("/v5/execution/list", "execType=Trades"),
+        ("/v5/execution/list", "symbol=nosuch"),
+        ("/v5/position/closed-pnl", "symbol=NOSUCHUSDT"),
+    ],
+)
+def test_a_word_that_there_is_none_of_is_refused_and_widens_no_list(path: str, wrong: str) -> None:
+    v = crowd(1)
+    base = "category=linear" + ("" if "symbol" in wrong else f"&symbol={SYMBOL}")
+    assert v.get(path, f"{base}&{wrong}")["retCode"] == 10001
+    assert v.get(path, f"{base}&settleCoin=USDT".replace(wrong, ""))["retCode"] == 0

@@ -5,9 +5,11 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from live.venues.bybit.faults import Fault
 from live.venues.bybit.simcandles import bounds, candles
+from live.venues.bybit.simlimits import LimitRules
 from live.venues.bybit.simtopics import make_feed
 from tests.live.helpers import STEP
 from tests.live.sim.face import SYMBOL, replay_of, running
@@ -211,3 +213,40 @@ def test_public_lists_have_their_pages_and_their_refusals() -> None:
     mark = v.get("/v5/market/mark-price-kline", f"symbol={SYMBOL}&interval=15&limit=2")
     assert [len(r) for r in mark["result"]["list"]] == [5, 5]
     assert v.desk.crashes == []
+
+
+async def test_the_whole_book_the_retail_book_and_their_topics() -> None:
+    async with running(updates=1) as v:
+        user = await v.user()
+        topics = [f"orderbook.{kind}.{SYMBOL}" for kind in ("rpi", "full", "1000")]
+        url = f"{v.addresses['rest']}/v5/market"
+        query = f"category=linear&symbol={SYMBOL}"
+        async with user.stream("public/linear") as s:
+            assert (await s.ask({"op": "subscribe", "args": topics}))["success"]
+            for topic in topics:
+                (book,) = await hear(s, topic, 1)
+                assert book["type"] == "snapshot"
+            await v.sim.advance(2)
+            (retail, *_) = await hear(s, topics[0], 1)
+            assert {len(level) for level in retail["data"]["b"]} == {3}
+            deep = [await hear(s, topics[2], 1) for _ in range(4)][-1][0]
+        listed = (await v.http.get(f"{url}/orderbook?{query}&limit=1000")).json()["result"]
+        assert listed["u"] == deep["data"]["u"], "a request's book fits into the stream's"
+        whole = (await v.http.get(f"{url}/full_orderbook?{query}")).json()["result"]
+        assert whole["b"] == listed["b"]
+        rpi = (await v.http.get(f"{url}/rpi_orderbook?{query}&limit=50")).json()["result"]
+        assert rpi["a"] == [[*level, "0"] for level in whole["a"][:50]]
+
+
+async def test_an_address_has_so_many_public_connections_and_no_silent_ones() -> None:
+    async with running(rules=LimitRules(streams=2)) as v:
+        user = await v.user()
+        async with user.stream("public/linear"), user.stream("public/linear") as s:
+            with pytest.raises(InvalidStatus):
+                async with user.stream("public/linear"):
+                    raise AssertionError("let in")
+            assert (await s.ask({"op": "ping"}))["ret_msg"] == "pong"
+        v.sim.hub.idle_s = 0.01
+        async with user.stream("public/linear") as s:
+            with pytest.raises(ConnectionClosed):
+                await s.hear()
