@@ -275,6 +275,6 @@ def _stands(stop: TradingStop, position: PositionReport) -> bool:
 
 
 def _listed_all_the_same(said: Said, found: OrderReport) -> Refused:
-    """The venue says that an order is gone, and lists it as open: ask again."""
+    """Return a refusal that says to ask again: gone by one word of the venue, open by another."""
     why = f"{said.code}: {said.message}; yet it is listed as {found.order_status}"
     return Refused(said.code, why, Action.WAIT.value, AGAIN_S, order=found)
