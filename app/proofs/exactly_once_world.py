@@ -72,6 +72,20 @@ MENU: tuple[tuple[str, int, float, dict[str, Any]], ...] = (
     ("reduce_only", 1, 0.1, {}),
     ("human", 1, 0.15, {"action": "cancel_orders"}),
     ("human", 1, 0.15, {"action": "remove_stop"}),
+    ("human", 1, 0.15, {"action": "close"}),
+    ("human", 1, 0.15, {"action": "resize"}),
+    ("human", 1, 0.15, {"action": "move_stop"}),
+    ("human", 1, 0.15, {"action": "set_leverage"}),
+    ("human", 1, 0.15, {"action": "switch_mode"}),
+    ("human", 1, 0.15, {"action": "withdraw"}),
+    ("human", 1, 0.15, {"action": "deposit"}),
+    ("human", 1, 0.15, {"action": "open"}),
+    ("expire_key", 1, 0.1, {}),  # and given back at the end
+    ("thin_book", 2, 0.4, {}),
+    ("child_late", 2, 0.4, {"ms": 3_000}),
+    ("double_filled", 2, 0.4, {}),
+    ("delist", 1, 0.1, {}),
+    ("funding", 1, 0.2, {}),
     ("wipe_closed", 2, 0.2, {}),
 )
 
@@ -98,6 +112,7 @@ SCENES: tuple[tuple[tuple[str, int, float, dict[str, Any]], ...], ...] = (
         ("push_drop", 4, 0.5, {}),
     ),
 )
+BY_HAND = ("close", "resize", "open")  # acts of a person that make orders of their own
 SCENE_SHARE = 0.15  # of the runs; the rest draw faults one by one
 
 

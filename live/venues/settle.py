@@ -171,14 +171,30 @@ async def amend_surely(
     while True:
         outcome = await _again(send, clock, expires_ms, patience)
         link = change.order_link_id
-        if not isinstance(outcome, Refused) or outcome.doubtful_ms is None or not link:
+        if not isinstance(outcome, Refused) or outcome.doubtful_ms is None:
             return outcome
         asked = Unknown(link, outcome.message, outcome.doubtful_ms)
+        if not link:
+            return asked
         word, _ = await settle(venue, change.symbol, asked, clock, patience=patience)
         if isinstance(word, Absent):
             return replace(outcome, doubtful_ms=None)
+        if _has(word.order, change):
+            return Accepted(word.order.order_id, link, already=True, order=word.order)
         if not word.order.is_open or clock.now_ms() >= expires_ms:
             return replace(outcome, doubtful_ms=None, order=word.order)
+
+
+def _has(order: OrderReport, change: OrderChange) -> bool:
+    """Tell whether an order stands as a change wants it."""
+    wanted = (
+        (change.qty, order.qty),
+        (change.price, order.price),
+        (change.trigger_price, order.trigger_price),
+        (change.take_profit, order.take_profit),
+        (change.stop_loss, order.stop_loss),
+    )
+    return order.is_open and all(new is None or new == (old or 0) for new, old in wanted)
 
 
 async def cancel_surely(
@@ -215,12 +231,18 @@ async def cancel_surely(
 
 
 async def _again(send, clock: Clock, expires_ms: int, patience: Patience) -> PlaceOutcome:
+    """Send until there is a yes or a no. A no after an Unknown speaks of the last send only."""
+    unsure_ms: int | None = None
     while True:
         outcome: PlaceOutcome = await send()
         if isinstance(outcome, Accepted):
             return outcome
         wait_s = patience.look_s
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, Unknown):
+            unsure_ms = outcome.sent_ms
+        else:
+            if outcome.doubtful_ms is None and unsure_ms is not None:
+                outcome = replace(outcome, doubtful_ms=unsure_ms)
             if outcome.retry_after_s is None:
                 return outcome
             wait_s = max(outcome.retry_after_s, patience.resend_s)

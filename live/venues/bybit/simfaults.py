@@ -170,6 +170,8 @@ class FaultPlan:
         if struck.left <= 0:
             self._rules.remove(struck)
         self.fired[struck.fault.kind] += 1
+        if struck.fault.action:
+            self.fired[f"{struck.fault.kind}:{struck.fault.action}"] += 1
         return struck.fault
 
 

@@ -577,3 +577,18 @@ async def test_an_amendment_believes_that_there_is_no_order_once_it_is_proven(en
         assert result.order.order_status == "Filled"
     else:
         assert world.clock.now_ms() >= START_MS + ABSENT_AGE_MS
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_no_after_an_unknown_amendment_speaks_of_the_last_send_only(taken):
+    """The first send was lost and may have been taken in; the second met a key that had ended."""
+    world = World()
+    lost = NoReply("timed out", maybe_sent=True)
+    done = envelope({"orderId": "id-a1"})
+    world.transport.script(AMEND, lost, envelope(code=33004, message="expired"), done)
+    world.transport.script(REALTIME, page(order_row("a1") | {"price": "99" if taken else "98"}))
+    change = OrderChange(symbol="BTCUSDT", order_link_id="a1", price=Decimal(99))
+    async with Running(world.clock, step_s=0.5):
+        result = await amend_surely(world.venue, change, world.clock, expires_ms=START_MS + 600_000)
+    assert isinstance(result, Accepted)
+    assert len(world.transport.calls(AMEND)) == (2 if taken else 3)

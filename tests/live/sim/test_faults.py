@@ -335,7 +335,7 @@ def test_somebody_acts_at_the_venue(action: str) -> None:
         "switch_mode": True,  # refused at the venue with a position: nothing to see
     }
     assert expected[action], action
-    assert v.fired == {"human": 1}
+    assert v.fired == {"human": 1, f"human:{action}": 1}
     if action not in ("switch_mode", "delete_key"):
         assert seen
 
