@@ -237,6 +237,7 @@ class Run:
 
     async def run(self) -> SeedResult:
         """Run the seed and look at the books."""
+        asyncio.get_running_loop().set_exception_handler(self._loose)
         tasks = [asyncio.create_task(self._time())]
         for user in self.users:
             tasks.append(asyncio.create_task(user.feed.run()))
@@ -264,6 +265,10 @@ class Run:
             await user.venue.close()
         await self.gate.close()
         return self.result
+
+    def _loose(self, _loop: asyncio.AbstractEventLoop, said: dict[str, Any]) -> None:
+        """Note a failure that nobody looked at."""
+        self.result.violations.append(("client", f"{said.get('message')}: {said.get('exception')}"))
 
     def _renew_keys(self) -> None:
         """Give back every key that ended: what was left open has to be settled then."""

@@ -176,6 +176,7 @@ class Keeper:
                 for waiting in link.answers.values():
                     if not waiting.done():
                         waiting.set_exception(SocketClosed("the connection ended"))
+                        waiting.exception()  # its waiter may have failed at sending already
             self.reconnects += 1
             await self._duty.ended(link, reason, fatal=bool(self.fatal))
             if self.fatal:
