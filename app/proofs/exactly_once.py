@@ -201,8 +201,9 @@ class User:
 
     @property
     def settled(self) -> bool:
-        """Tell whether every job has ended and the view is whole."""
-        return all(job.done for job in self.jobs) and not self.feed.view.stale
+        """Tell whether every job has ended and the view is whole, the ends of orders included."""
+        whole = not self.feed.view.stale and not self.feed.reading
+        return all(job.done for job in self.jobs) and whole
 
 
 class Run:

@@ -249,6 +249,7 @@ class AccountFeed:
     ) -> None:
         self.view = view or AccountView()
         self.resyncs = 0
+        self.reading = False  # the account is being read, or the ends of orders asked for
         self.failed_resyncs = 0
         self.up = False
         self.fatal = ""
@@ -318,6 +319,7 @@ class AccountFeed:
         while True:
             self._due.clear()
             self._again = False
+            self.reading = True
             outcome = await resync(
                 self._venue,
                 self.view,
@@ -326,6 +328,7 @@ class AccountFeed:
                 tell=self._tell,
                 expected=self._expected,
             )
+            self.reading = False
             self.resyncs += 1
             self._tell(outcome.news)
             if isinstance(outcome, NotResynced):

@@ -5,8 +5,9 @@ import pytest
 from app.proofs.exactly_once import run_seed
 from app.proofs.planted_client import PLANTED
 
-# An order stream that answers pings but no order; a refusal after an amendment that was lost.
-REGRESSIONS = (5, 257)
+# An order stream that answers pings but no order; a refusal after an amendment that was lost; a
+# fill a moment before the account is judged.
+REGRESSIONS = (5, 257, 7_620)
 SEEDS = (*REGRESSIONS, *range(9_000, 9_024))
 # Where each is first found, so that a weaker world or judge is noticed.
 FOUND_AT = {
