@@ -1,5 +1,6 @@
 """An edited callee in another file is seen by plain Python, whatever the compiler has cached."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import engine
+from engine.kernels._jit import ROOMS_WITHOUT_KERNELS
 
 CALLER = """from engine.kernels._jit import kernel
 from engine.kernels.probe_callee import factor
@@ -80,3 +82,36 @@ def test_a_named_cache_wins(copied: Path, tmp_path: Path) -> None:
     home.mkdir()
     assert _ask(copied, home, NUMBA_CACHE_DIR=str(mine)) == 30.0
     assert list(mine.rglob("*.nbc")), "NUMBA_CACHE_DIR wins where it is set"
+
+
+def _imported(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+    return found
+
+
+def test_no_kernel_is_built_from_a_room_that_the_cache_key_leaves_out() -> None:
+    root = Path(engine.__file__).parent
+    files = {
+        f"engine.{'.'.join(f.relative_to(root).with_suffix('').parts)}": f
+        for f in root.rglob("*.py")
+    }
+    imports = {name: _imported(file) for name, file in files.items()}
+    left = [n for n, found in imports.items() if "engine.kernels._jit" in found]
+    kernels = set(left)
+    assert len(kernels) > 10
+    seen: set[str] = set()
+    while left:
+        name = left.pop()
+        if name in seen or name not in imports:
+            continue
+        seen.add(name)
+        left += imports[name]
+    rooms = {name.split(".")[1] for name in seen}
+    assert not rooms & ROOMS_WITHOUT_KERNELS
+    assert {"kernels", "pipeline"} <= rooms
