@@ -2,7 +2,7 @@
 
 numba keys its on-disk cache on each file's own content: after an edit of a callee in another file,
 a stale copy of the caller would run. So the cache folder carries the hash of every file that a
-kernel may be built from: the whole engine but for the rooms that hold none and are imported by none.
+kernel may be built from: the engine but for the rooms that hold none and are imported by none.
 """
 
 import hashlib
