@@ -1,0 +1,1 @@
+"""Relational records: users, settings, intents, executions, trades, audit. One port."""

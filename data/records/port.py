@@ -1,0 +1,137 @@
+"""What `live` and `app` need of a store: one port, one contract for all that implement it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from data.records.rows import (
+    AuditRow,
+    Commit,
+    CommitOutcome,
+    ContextRow,
+    ExecutionRow,
+    Lease,
+    LeaseHeld,
+    OutboxRow,
+    SettingsRow,
+    Stored,
+    TraceRow,
+    Unavailable,
+    UserRow,
+)
+from engine.account.commands import DayRecord, TradeRecord, VerdictRecord
+
+
+class Store(Protocol):
+    """Everything is scoped to one user, but for what names no user. No method raises for weather.
+
+    Expected trouble is `Unavailable`; a broken row is `Unavailable(kind="corrupt")`.
+    """
+
+    # -- leases (store clock decides; `ttl_ms` from its now)
+    async def acquire(
+        self, user_id: str, holder: str, ttl_ms: int
+    ) -> Lease | LeaseHeld | Unavailable:
+        """Take the lease if it is free or over; every taking raises the epoch."""
+        ...
+
+    async def renew(
+        self, leases: Sequence[Lease], ttl_ms: int
+    ) -> Sequence[Lease | LeaseHeld] | Unavailable:
+        """Extend leases that are still ours; one call for all users of a process."""
+        ...
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back (best effort)."""
+        ...
+
+    # -- engines
+    async def load(self, user_id: str) -> Stored | Unavailable | None:
+        """Return what an engine starts from; None: no such user."""
+        ...
+
+    async def commit(self, commit: Commit) -> CommitOutcome:
+        """Write one decision: state, intents, records, audit, outbox, trace; all or nothing."""
+        ...
+
+    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[CommitOutcome]:
+        """Write decisions of many users in one transaction (group commit), each judged alone."""
+        ...
+
+    async def version_of(self, user_id: str) -> tuple[int, str] | Unavailable:
+        """Return (version, state_hash) as stored."""
+        ...
+
+    # -- users and settings
+    async def users(self) -> Sequence[UserRow] | Unavailable:
+        """Return every user of the platform (a supervisor's view)."""
+        ...
+
+    async def add_user(self, user: UserRow, settings: SettingsRow) -> Unavailable | None:
+        """Make a user with version 1 of settings; the same call again changes nothing."""
+        ...
+
+    async def add_settings(self, row: SettingsRow) -> Unavailable | None:
+        """Add a version; versions are consecutive."""
+        ...
+
+    async def set_kill(
+        self, user_id: str, *, killed: bool, generation: int, actor: str, at_ms: int
+    ) -> UserRow | Unavailable:
+        """Write the kill switch ("" = of the whole platform); a lower generation changes nothing.
+
+        Needs no lease: whoever may click may stop.
+        """
+        ...
+
+    async def platform_kill(self) -> tuple[bool, int] | Unavailable:
+        """Return (killed, generation) of the whole platform."""
+        ...
+
+    # -- outbox
+    async def outbox(self, limit: int, now_ms: int) -> Sequence[OutboxRow] | Unavailable:
+        """Return what waits and is due, oldest first, all users."""
+        ...
+
+    async def outbox_done(
+        self, user_id: str, event_id: str, *, delivered: bool, attempts: int, next_ms: int
+    ) -> None:
+        """Write down a delivery or a failure; `next_ms` < 0: dead."""
+        ...
+
+    # -- reading, always of one user
+    async def audit(self, user_id: str, after_seq: int, limit: int) -> Sequence[AuditRow]:
+        """Return links of the chain in order."""
+        ...
+
+    async def trace(self, user_id: str, after_seq: int, limit: int) -> Sequence[TraceRow]:
+        """Return the recording in order."""
+        ...
+
+    async def executions(self, user_id: str, since_ms: int, limit: int) -> Sequence[ExecutionRow]:
+        """Return executions, oldest first."""
+        ...
+
+    async def trades(self, user_id: str, limit: int) -> Sequence[TradeRecord]:
+        """Return trades, newest first."""
+        ...
+
+    async def verdicts(self, user_id: str, limit: int) -> Sequence[VerdictRecord]:
+        """Return verdicts, newest first."""
+        ...
+
+    async def days(self, user_id: str, limit: int) -> Sequence[DayRecord]:
+        """Return days, newest first."""
+        ...
+
+    # -- coin contexts
+    async def save_contexts(self, rows: Sequence[ContextRow]) -> Unavailable | None:
+        """Write contexts (upsert by profile, interval, symbol)."""
+        ...
+
+    async def contexts(self, profile: str, interval: str) -> Sequence[ContextRow] | Unavailable:
+        """Return every context of a profile; a broken one is left out by its reader."""
+        ...
+
+    async def close(self) -> None:
+        """Release files and connections."""
+        ...
