@@ -8,6 +8,7 @@ from data.records.rows import (
     Commit,
     CommitOutcome,
     ContextRow,
+    ControlRow,
     ExecutionRow,
     Lease,
     LeaseHeld,
@@ -42,6 +43,10 @@ class Store(Protocol):
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back (best effort)."""
+        ...
+
+    async def leases(self) -> Sequence[Lease] | Unavailable:
+        """Return every lease as stored, those that are over too (a supervisor's view)."""
         ...
 
     # -- engines
@@ -85,6 +90,25 @@ class Store(Protocol):
 
     async def platform_kill(self) -> tuple[bool, int] | Unavailable:
         """Return (killed, generation) of the whole platform."""
+        ...
+
+    # -- wishes from other processes (`zion live`): written here, taken by whoever holds the lease
+    async def add_control(self, row: ControlRow) -> Unavailable | None:
+        """Write a wish; the same user and id again changes nothing."""
+        ...
+
+    async def controls(self, limit: int) -> Sequence[ControlRow] | Unavailable:
+        """Return what waits, oldest first, all users."""
+        ...
+
+    async def control(self, user_id: str, control_id: str) -> ControlRow | Unavailable | None:
+        """Return one wish, taken or not."""
+        ...
+
+    async def control_done(
+        self, user_id: str, control_id: str, *, taken_ms: int, answer: str
+    ) -> Unavailable | None:
+        """Write down that an engine has taken a wish; a second time changes nothing."""
         ...
 
     # -- outbox
