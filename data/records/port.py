@@ -10,6 +10,7 @@ from data.records.rows import (
     ContextRow,
     ControlRow,
     ExecutionRow,
+    IntentRow,
     Lease,
     LeaseHeld,
     OutboxRow,
@@ -133,6 +134,10 @@ class Store(Protocol):
 
     async def executions(self, user_id: str, since_ms: int, limit: int) -> Sequence[ExecutionRow]:
         """Return executions, oldest first."""
+        ...
+
+    async def intents(self, user_id: str, trade_id: str) -> Sequence[IntentRow]:
+        """Return every intent of a trade, terminal ones too, in the order they were made."""
         ...
 
     async def trades(self, user_id: str, limit: int) -> Sequence[TradeRecord]:
