@@ -26,6 +26,7 @@ from data.records.rows import (
     Commit,
     CommitOutcome,
     ContextRow,
+    ControlRow,
     ExecutionRow,
     IntentRow,
     Lease,
@@ -82,6 +83,7 @@ class MemoryStore:
         self._users: dict[str, UserRow] = {"": PLATFORM}
         self._books: dict[str, _Books] = {"": _Books(Head(user_id=""))}
         self._outbox: dict[tuple[str, str], OutboxRow] = {}
+        self._controls: dict[tuple[str, str], ControlRow] = {}
         self._contexts: dict[tuple[str, str, str], ContextRow] = {}
 
     # -- leases
@@ -133,6 +135,10 @@ class MemoryStore:
                 self._leases[lease.user_id] = msgspec.structs.replace(
                     stored, holder="", expires_ms=0
                 )
+
+    async def leases(self) -> Sequence[Lease] | Unavailable:
+        """Return every lease as stored, by user; one given back has no holder."""
+        return [self._leases[user_id] for user_id in sorted(self._leases)]
 
     # -- engines
 
@@ -231,6 +237,11 @@ class MemoryStore:
         books.link(settings_link(books.head, row))
         return None
 
+    async def settings(self, user_id: str, version: int) -> SettingsRow | Unavailable | None:
+        """Return one version of a user's settings."""
+        rows = self._of(user_id).settings
+        return rows[version - 1] if 1 <= version <= len(rows) else None
+
     async def set_kill(
         self, user_id: str, *, killed: bool, generation: int, actor: str, at_ms: int
     ) -> UserRow | Unavailable:
@@ -249,6 +260,35 @@ class MemoryStore:
         """Return (killed, generation) of the whole platform."""
         row = self._users[""]
         return row.killed, row.kill_generation
+
+    # -- wishes from other processes
+
+    async def add_control(self, row: ControlRow) -> Unavailable | None:
+        """Write a wish; the same user and id again changes nothing."""
+        if not row.user_id or row.user_id not in self._users:
+            return Unavailable(reason=f"no user {row.user_id!r}", kind="corrupt")
+        self._controls.setdefault((row.user_id, row.control_id), row)
+        return None
+
+    async def controls(self, limit: int) -> Sequence[ControlRow] | Unavailable:
+        """Return what waits, oldest first."""
+        rows = [row for row in self._controls.values() if not row.taken_ms]
+        return sorted(rows, key=lambda r: (r.at_ms, r.user_id, r.control_id))[:limit]
+
+    async def control(self, user_id: str, control_id: str) -> ControlRow | Unavailable | None:
+        """Return one wish, taken or not."""
+        return self._controls.get((user_id, control_id))
+
+    async def control_done(
+        self, user_id: str, control_id: str, *, taken_ms: int, answer: str
+    ) -> Unavailable | None:
+        """Write down that a wish was taken; a second time changes nothing."""
+        row = self._controls.get((user_id, control_id))
+        if row is not None and not row.taken_ms:
+            self._controls[user_id, control_id] = msgspec.structs.replace(
+                row, taken_ms=taken_ms, answer=answer
+            )
+        return None
 
     # -- outbox
 
@@ -288,6 +328,11 @@ class MemoryStore:
         """Return executions, oldest first."""
         rows = [r for r in self._of(user_id).executions.values() if r.exec_time >= since_ms]
         return sorted(rows, key=lambda r: (r.exec_time, r.exec_id))[:limit]
+
+    async def intents(self, user_id: str, trade_id: str) -> Sequence[IntentRow] | Unavailable:
+        """Return every intent of a trade in the order they were made."""
+        rows = [r for r in self._of(user_id).intents.values() if r.trade_id == trade_id]
+        return sorted(rows, key=lambda r: (r.created_ms, r.link_id))
 
     async def trades(self, user_id: str, limit: int) -> Sequence[TradeRecord]:
         """Return trades, the one written first last."""

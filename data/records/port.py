@@ -8,7 +8,9 @@ from data.records.rows import (
     Commit,
     CommitOutcome,
     ContextRow,
+    ControlRow,
     ExecutionRow,
+    IntentRow,
     Lease,
     LeaseHeld,
     LedgerRow,
@@ -53,6 +55,10 @@ class Store(Protocol):
         """Give leases back (best effort)."""
         ...
 
+    async def leases(self) -> Sequence[Lease] | Unavailable:
+        """Return every lease as stored, those that are over too (a supervisor's view)."""
+        ...
+
     # -- engines
     async def load(self, user_id: str) -> Stored | Unavailable | None:
         """Return what an engine starts from; None: no such user."""
@@ -83,6 +89,10 @@ class Store(Protocol):
         """Add a version; versions are consecutive."""
         ...
 
+    async def settings(self, user_id: str, version: int) -> SettingsRow | Unavailable | None:
+        """Return one version of a user's settings."""
+        ...
+
     async def set_kill(
         self, user_id: str, *, killed: bool, generation: int, actor: str, at_ms: int
     ) -> UserRow | Unavailable:
@@ -95,6 +105,25 @@ class Store(Protocol):
 
     async def platform_kill(self) -> tuple[bool, int] | Unavailable:
         """Return (killed, generation) of the whole platform."""
+        ...
+
+    # -- wishes from other processes (`zion live`): written here, taken by whoever holds the lease
+    async def add_control(self, row: ControlRow) -> Unavailable | None:
+        """Write a wish; the same user and id again changes nothing."""
+        ...
+
+    async def controls(self, limit: int) -> Sequence[ControlRow] | Unavailable:
+        """Return what waits, oldest first, all users."""
+        ...
+
+    async def control(self, user_id: str, control_id: str) -> ControlRow | Unavailable | None:
+        """Return one wish, taken or not."""
+        ...
+
+    async def control_done(
+        self, user_id: str, control_id: str, *, taken_ms: int, answer: str
+    ) -> Unavailable | None:
+        """Write down that an engine has taken a wish; a second time changes nothing."""
         ...
 
     # -- outbox
@@ -125,6 +154,10 @@ class Store(Protocol):
         self, user_id: str, since_ms: int, limit: int
     ) -> Sequence[ExecutionRow] | Unavailable:
         """Return executions, oldest first."""
+        ...
+
+    async def intents(self, user_id: str, trade_id: str) -> Sequence[IntentRow] | Unavailable:
+        """Return every intent of a trade, terminal ones too, in the order they were made."""
         ...
 
     async def trades(self, user_id: str, limit: int) -> Sequence[TradeRecord] | Unavailable:

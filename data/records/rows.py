@@ -106,6 +106,24 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
     state_hash: str
 
 
+class ControlRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's wish to one engine, from another process; carried out at least once.
+
+    The kill switch is not one of them: it has its own row and needs nobody to take it.
+    """
+
+    user_id: str
+    control_id: str  # the same one again changes nothing
+    action: str  # pause resume reconcile close close_all
+    actor: str
+    at_ms: int
+    symbol: str = ""
+    trade_id: str = ""
+    reason: str = ""
+    taken_ms: int = 0  # 0: waits
+    answer: str = ""
+
+
 class ContextRow(msgspec.Struct, frozen=True, kw_only=True):
     """A coin's detector context: bytes of the record, good for one schema and parameter hash."""
 

@@ -159,6 +159,11 @@ async def test_terminal_intents_are_not_loaded(store):
     await make.start(store)
     rows = tuple(make.intent(state, state) for state in INTENT_MOVES)
     await store.commit(make.commit(intents=rows))
+    later = make.intent("0", trade_id="t1", created_ms=NOW + 1)
+    await store.commit(make.commit(1, intents=(later, make.intent("z", trade_id="t2"))))
+    found = await store.intents(ANN, "t1")
+    assert [r.link_id for r in found] == [*sorted(INTENT_MOVES), "0"]
+    assert list(await store.intents(BOB, "t1")) == []
     loaded = {row.state for row in (await store.load(ANN)).intents}
     assert loaded == set(INTENT_MOVES) - TERMINAL
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from data.records.chain import verify_chain
-from data.records.rows import Lease, LeaseHeld, Unavailable
+from data.records.rows import ControlRow, Lease, LeaseHeld, Unavailable
 from tests.data.records import make
 from tests.data.records.make import ANN, BOB, NOW
 
@@ -54,6 +54,18 @@ async def test_a_lease_given_back_is_not_renewed(store):
     assert isinstance((await store.renew([lease], 60_000))[0], LeaseHeld)
 
 
+async def test_a_supervisor_sees_every_lease(store):
+    assert await store.leases() == []
+    second = await store.acquire(BOB, "p1", 60_000)
+    first = await store.acquire(ANN, "p1", 0)
+    assert await store.leases() == [first, second]
+    await store.release([second])
+    assert await store.leases() == [
+        first,
+        msgspec.structs.replace(second, holder="", expires_ms=0),
+    ]
+
+
 # ---------------------------------------------------------------------------- users, settings
 
 
@@ -87,6 +99,10 @@ async def test_versions_of_settings_are_consecutive(store):
         assert refused.kind == "conflict"
     assert (await store.add_settings(make.settings(BOB, 2))).kind == "corrupt"
     assert (await store.load(ANN)).settings == second
+    assert await store.settings(ANN, 1) == make.settings()
+    assert await store.settings(ANN, 2) == second
+    for user_id, version in ((ANN, 0), (ANN, 3), (BOB, 1)):
+        assert await store.settings(user_id, version) is None
     assert [r.cause for r in await store.audit(ANN, 0, 10)] == ["user added", "settings"]
 
 
@@ -142,6 +158,31 @@ async def test_a_switch_and_a_commit_share_one_chain(store):
     stored = await store.load(ANN)
     assert verify_chain(chain, head=(stored.audit_seq, stored.audit_hash)) is None
     assert [r.seq for r in await store.audit(ANN, 2, 2)] == [3, 4]
+
+
+# ---------------------------------------------------------------------------- wishes
+
+
+async def test_a_wish_waits_until_it_is_taken_once(store):
+    await make.start(store)
+    await make.start(store, BOB)
+
+    def wish(name: str, user_id: str = ANN, **facts) -> ControlRow:
+        given = {"action": "pause", "actor": "user:x", "at_ms": NOW, **facts}
+        return ControlRow(user_id=user_id, control_id=name, **given)
+
+    later, theirs = wish("a", at_ms=NOW + 1, symbol="SOLUSDT"), wish("b", BOB)
+    for row in (later, theirs, wish("c"), wish("c", action="resume")):
+        assert await store.add_control(row) is None
+    assert (await store.add_control(wish("d", "nobody"))).kind == "corrupt"
+    assert await store.controls(10) == [wish("c"), theirs, later]
+    assert await store.controls(1) == [wish("c")]
+    for answer in ("done", "again"):
+        assert await store.control_done(ANN, "c", taken_ms=NOW + 5, answer=answer) is None
+    assert await store.control_done(ANN, "b", taken_ms=NOW, answer="not Ann's") is None
+    assert await store.controls(10) == [theirs, later]
+    assert await store.control(ANN, "c") == wish("c", taken_ms=NOW + 5, answer="done")
+    assert await store.control(ANN, "b") is None
 
 
 # ---------------------------------------------------------------------------- outbox

@@ -9,7 +9,7 @@ from data.catalog import Lake
 from data.readable import Skip, nothing_readable
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError
-from live.venues.bybit.replay import Replay
+from engine.venue.replay import Replay
 
 _DAY_MS = 86_400_000
 
