@@ -80,6 +80,10 @@ class Store(Protocol):
         """Add a version; versions are consecutive."""
         ...
 
+    async def settings(self, user_id: str, version: int) -> SettingsRow | Unavailable | None:
+        """Return one version of a user's settings."""
+        ...
+
     async def set_kill(
         self, user_id: str, *, killed: bool, generation: int, actor: str, at_ms: int
     ) -> UserRow | Unavailable:
