@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import DataError
-from live.venues.bybit.replay import Replay
+from engine.venue.replay import Replay
 
 Kind = Literal[
     "close",  # the server sends a close frame

@@ -9,8 +9,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.venue import wire
 from engine.venue.exchange.events import Liquidated
+from engine.venue.replay import partial
 from live.venues.bybit.faults import Fault
-from live.venues.bybit.replay import partial
 from live.venues.bybit.simreader import Reader
 from live.venues.bybit.simtopics import Feed, LiquidationFeed, make_feed
 from live.venues.bybit.simvenue import SimVenue

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import uvicorn
 
 from engine.errors import DataError
+from engine.venue.replay import Replay
 from live.clock import Clock
 from live.venues.bybit.faults import Fault
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simfaults import PLANNED
 from live.venues.bybit.simhttp import Pages, RequestProtocol, StreamProtocol
 from live.venues.bybit.simhub import Hub

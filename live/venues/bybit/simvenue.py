@@ -7,8 +7,8 @@ a client in the same process and on the same virtual time.
 import itertools
 from typing import Literal
 
+from engine.venue.replay import Replay
 from live.venues.bybit.faults import Fault
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simdesk import Desk
 from live.venues.bybit.simdoor import Door, HttpReply, HttpRequest
 from live.venues.bybit.simfaults import FaultPlan
