@@ -43,7 +43,7 @@ STOP_S = 6.0  # a stop is tried so long; the guard looks every second besides
 LEVERAGE_S = 6.0
 ENTRY = "entry"
 
-Tell = Callable[[m.Message], None]
+Tell = Callable[[m.Message], object]
 
 
 class Acts:
@@ -67,14 +67,14 @@ class Acts:
         clock: Clock,
         tell: Tell,
         *,
-        patience: settle.Patience = settle.Patience(),
+        patience: settle.Patience | None = None,
     ) -> None:
-        self._venue = venue
+        self.venue = venue
         self._feed = feed
         self._gate = gate
         self._clock = clock
         self._tell = tell
-        self._patience = patience
+        self._patience = patience or settle.Patience()
         self._lanes: dict[Hashable, deque[AnyCommand]] = {}
         self._owned: dict[str, float] = {}  # link -> since when its outcome is being found out
         self._withdrawn: set[str] = set()
@@ -185,7 +185,7 @@ class Acts:
         self._owned.setdefault(link, self._clock.monotonic_s())
         try:
             word, looks = await settle.settle(
-                self._venue,
+                self.venue,
                 command.symbol,
                 Unknown(link, "sent before the restart, or not at all", sent_ms),
                 self._clock,
@@ -203,12 +203,12 @@ class Acts:
         """Send an order once, if it may leave now."""
         link = order.order_link_id
         if command.leg != ENTRY:
-            return self._noted(link, await self._venue.place(order, priority=priority))
+            return self._noted(link, await self.venue.place(order, priority=priority))
         why = "it was withdrawn" if link in self._withdrawn else self._gate.refusal()
         if why:
             return Refused(0, f"not sent: {why}")
         sent_ms = self._clock.now_ms()
-        outcome = await self._gate.send(self._venue.place(order, priority=priority))
+        outcome = await self._gate.send(self.venue.place(order, priority=priority))
         if outcome is None:
             outcome = Unknown(link, "recalled while it was being sent", sent_ms)
         return self._noted(link, outcome)
@@ -221,7 +221,7 @@ class Acts:
 
     async def _cancel(self, command: CancelOrder) -> None:
         outcome = await settle.cancel_surely(
-            self._venue,
+            self.venue,
             command.symbol,
             command.link_id,
             self._clock,
@@ -232,7 +232,7 @@ class Acts:
 
     async def _change(self, command: ChangeOrder) -> None:
         outcome = await settle.amend_surely(
-            self._venue,
+            self.venue,
             OrderChange(
                 symbol=command.symbol,
                 order_link_id=command.link_id,
@@ -257,16 +257,13 @@ class Acts:
 
     async def _stop(self, command: MoveStop) -> None:
         stands = self._feed.view.position(command.symbol, command.position_idx)
-        tighter = stands is not None and _is_tighter(
-            stands.side, stands.stop_loss, command.stop_loss
-        )
-        if tighter and command.reason in ("breakeven", "trail", "protect", "restore"):
+        if stands is not None and _is_tighter(stands.side, stands.stop_loss, command.stop_loss):
             # Somebody, perhaps the guard or a person, has set a closer one: never loosened by us.
             self._say(
                 m.StopAnswered,
                 trade_id=command.trade_id,
                 symbol=command.symbol,
-                stop_loss=stands.stop_loss,
+                stop_loss=stands.stop_loss or command.stop_loss,
                 ok=True,
                 text="a closer stop stands",
             )
@@ -275,7 +272,7 @@ class Acts:
             symbol=command.symbol, position_idx=command.position_idx, stop_loss=command.stop_loss
         )
         outcome = await self._insist(
-            lambda: self._venue.set_trading_stop(stop, priority=Priority.PROTECT), STOP_S
+            lambda: self.venue.set_trading_stop(stop, priority=Priority.PROTECT), STOP_S
         )
         self._trouble(outcome)
         ok, code, text = _read(outcome)
@@ -291,7 +288,7 @@ class Acts:
 
     async def _set_leverage(self, command: SetLeverage) -> None:
         outcome = await self._insist(
-            lambda: self._venue.set_leverage(command.symbol, command.leverage), LEVERAGE_S
+            lambda: self.venue.set_leverage(command.symbol, command.leverage), LEVERAGE_S
         )
         self._trouble(outcome)
         ok, code, text = _read(outcome)
@@ -347,7 +344,7 @@ class _Door:
         return await self._acts.send(self._command, order, priority)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._acts._venue, name)
+        return getattr(self._acts.venue, name)
 
 
 def _lane(command: AnyCommand) -> Hashable:

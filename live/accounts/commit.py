@@ -23,6 +23,7 @@ from data.records.rows import (
     Stored,
     Unavailable,
 )
+from engine.errors import DataError
 from live.accounts.ports import Wal
 from live.accounts.wal import read_line, write_line
 from live.clock import Clock, Late, within
@@ -121,7 +122,7 @@ class Group:
                 outcome.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - a store that breaks its word is a store away
-            away = Unavailable(repr(error), "unknown_commit", maybe_committed=True)
+            away = Unavailable(reason=repr(error), kind="unknown_commit", maybe_committed=True)
             outcomes = [away] * len(group)
         for (_, outcome), said in zip(group, outcomes, strict=True):
             if not outcome.done():
@@ -176,9 +177,9 @@ class Journal:
         self.away = "the local file is not in the store yet"
         said = await self.heal()
         if isinstance(said, Fenced):
-            return Unavailable("a newer epoch writes for this user", "down")
+            return Unavailable(reason="a newer epoch writes for this user", kind="down")
         if self._owed:
-            return Unavailable(self.away, "down")
+            return Unavailable(reason=self.away, kind="down")
         again = await self._read(self._store.load(self.user_id))
         if isinstance(again, Stored):
             self.version, self._hash = again.version, again.state_hash
@@ -188,9 +189,7 @@ class Journal:
 
     async def write(self, commit: Commit) -> Written | Kept | Reload | Fenced:
         """Write a decision; `version` and `epoch` of the commit are filled in here."""
-        commit = msgspec.structs.replace(
-            commit, version=self.next_version, epoch=self.epoch
-        )
+        commit = msgspec.structs.replace(commit, version=self.next_version, epoch=self.epoch)
         if self.away:
             return self._keep(commit, self.away)
         said = await self._try(commit)
@@ -201,6 +200,10 @@ class Journal:
             return said
         if isinstance(said, Conflict):
             return Reload(said.version)
+        if said.kind == "corrupt":
+            raise DataError(
+                f"a decision of user {self.user_id} cannot be written down", why=said.reason
+            )
         self.away = said.reason or said.kind
         return self._keep(commit, self.away)
 
@@ -214,35 +217,31 @@ class Journal:
 
     async def _try(self, commit: Commit) -> CommitOutcome:
         """Commit, again where that is safe; an outcome nobody knows is read back by version."""
-        said: CommitOutcome = Unavailable("not tried", "down")
+        said: CommitOutcome = _away("not tried")
         for attempt in range(_RETRIES):
             if attempt:
                 await self._clock.sleep(_RETRY_S * attempt)
-            try:
-                said = await within(self._clock, self._group.commit(commit), COMMIT_S)
-            except Late:
-                said = Unavailable("the store does not answer", "down", maybe_committed=True)
-            if isinstance(said, Conflict):
-                return await self._ours_or(commit, said)
+            said = await self._once(commit)
             if not isinstance(said, Unavailable):
-                return said
+                break
             if said.maybe_committed:
                 at = await self._read(self._store.version_of(self.user_id))
                 if isinstance(at, Unavailable):
-                    return said
-                if at == (commit.version + 1, commit.state_hash):
-                    return await self._ours_or(commit, Conflict(*at))
+                    break
                 if at[0] != commit.version:
-                    return Conflict(*at)
-            elif said.kind != "locked":
-                return said
+                    said = Conflict(version=at[0], state_hash=at[1])
+                    break
+            elif said.kind not in ("locked", "conflict"):
+                break
+        if isinstance(said, Conflict) and _is_ours(commit, said):
+            return Committed(version=said.version, audit_seq=0, audit_hash="")
         return said
 
-    async def _ours_or(self, commit: Commit, said: Conflict) -> CommitOutcome:
-        """Tell a late commit of our own from somebody else's."""
-        if (said.version, said.state_hash) == (commit.version + 1, commit.state_hash):
-            return Committed(commit.version + 1, 0, "")
-        return said
+    async def _once(self, commit: Commit) -> CommitOutcome:
+        try:
+            return await within(self._clock, self._group.commit(commit), COMMIT_S)
+        except Late:
+            return _away("the store does not answer", maybe_committed=True)
 
     # ------------------------------------------------------------------ healing
 
@@ -292,4 +291,13 @@ class Journal:
         try:
             return await within(self._clock, asked, READ_S)
         except Late:
-            return Unavailable("the store does not answer", "down")
+            return _away("the store does not answer")
+
+
+def _away(reason: str, *, maybe_committed: bool = False) -> Unavailable:
+    return Unavailable(reason=reason, kind="down", maybe_committed=maybe_committed)
+
+
+def _is_ours(commit: Commit, said: Conflict) -> bool:
+    """Tell a late commit of our own from somebody else's."""
+    return (said.version, said.state_hash) == (commit.version + 1, commit.state_hash)

@@ -7,18 +7,16 @@ the store's return) runs in the engine's own scope, whose errors end this engine
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import msgspec
 
-from data.records.rows import Commit, Fenced, IntentRow, Stored, TraceRow, Unavailable
+from data.records.rows import Fenced, IntentRow, Stored
 from engine.account import messages as m
 from engine.account.commands import (
-    AlertRecord,
     AnyCommand,
     AnyRecord,
-    AuditRecord,
     PlaceOrder,
     SetLeverage,
     VerdictRecord,
@@ -26,6 +24,7 @@ from engine.account.commands import (
 from engine.account.settings import UserSettings
 from engine.errors import ZionError
 from live.accounts.acts import ENTRY, Acts
+from live.accounts.burst import Decided, commit_of, dead_letter, decide_one, worth_writing
 from live.accounts.commit import Journal, Kept, Reload, Written
 from live.accounts.gate import EntryGate
 from live.accounts.inbox import Inbox, Rank, rank_of
@@ -38,11 +37,8 @@ SWEEP_S = 1.5
 HEAL_S = 1.0
 FRESH_MS = 30_000  # an entry written down before a restart is still sent within this time
 RELOADS_MAX = 5
-VOLATILE_MAX = 200  # messages that only moved a price are written down with the next decision
-SEQ_PER_VERSION = 10_000  # a trace's number: version, then place within the burst
 
-_read_settings = msgspec.json.Decoder(UserSettings).decode
-_write_message = msgspec.json.Encoder(decimal_format="string").encode
+read_settings = msgspec.json.Decoder(UserSettings).decode
 
 
 class EngineFenced(Exception):  # noqa: N818 - it names the event
@@ -50,20 +46,7 @@ class EngineFenced(Exception):  # noqa: N818 - it names the event
 
 
 class EngineFault(ZionError):  # noqa: N818 - it names the event
-    """This engine cannot go on; the supervisor starts it anew from what is stored."""
-
-
-@dataclass(slots=True)
-class Decided:
-    """What a burst came to."""
-
-    state: Any
-    params: UserSettings
-    commands: list[AnyCommand] = field(default_factory=list)
-    records: list[AnyRecord] = field(default_factory=list)
-    rows: dict[str, IntentRow] = field(default_factory=dict)
-    told: list[m.Message] = field(default_factory=list)
-    at_ms: int = 0
+    """The engine cannot go on; the supervisor starts it anew from what is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +112,8 @@ class UserEngine:
         self._volatile: list[m.Message] = []
         self._extra: list[AnyRecord] = []
         self._scope: asyncio.TaskGroup | None = None
+        self._fenced = asyncio.Event()
+        self._fenced_why = ""
 
     # ------------------------------------------------------------------ life
 
@@ -154,11 +139,12 @@ class UserEngine:
             scope.create_task(self._every(TICK_S, self._tick))
             scope.create_task(self._every(SWEEP_S, self._sweep))
             scope.create_task(self._heal_when_away())
+            scope.create_task(self._end_when_fenced())
         raise EngineFault(f"engine of user {self.user_id} ended")
 
     def _adopt(self, stored: Stored) -> None:
         """Take a stored state for ours."""
-        self.params = _read_settings(stored.settings.body)
+        self.params = read_settings(stored.settings.body)
         self.state = (
             self._brain.fresh(self.user_id, stored.settings.version)
             if stored.state is None
@@ -231,14 +217,17 @@ class UserEngine:
     async def _turn(self, batch: list[m.Message]) -> None:
         for _ in range(RELOADS_MAX):
             intents = self._intents.copy()
+            extra = len(self._extra)
             decided = self._decide(batch, intents)
-            if not self._worth_writing(decided):
+            if not worth_writing(decided, self.state, len(self._volatile)):
                 self.state = decided.state
                 self._volatile += decided.told
                 self._publish()
                 return
-            extra = len(self._extra)
-            said = await self._journal.write(self._commit_of(decided))
+            commit = commit_of(
+                self.user_id, self._brain, decided, self._volatile, self._journal.next_version
+            )
+            said = await self._journal.write(commit)
             if isinstance(said, Fenced):
                 raise EngineFenced(f"epoch {said.epoch} writes for user {self.user_id}")
             if isinstance(said, Reload):
@@ -253,84 +242,21 @@ class UserEngine:
         raise EngineFault(f"user {self.user_id}: the stored state changes under every commit")
 
     def _decide(self, batch: list[m.Message], intents: Intents) -> Decided:
-        now_ms = self._clock.now_ms()
-        out = Decided(self.state, self.params, records=list(self._extra), at_ms=now_ms)
-        for waiting in batch:
-            message = msgspec.structs.replace(waiting, at_ms=now_ms)
-            row = intents.heard(message)
-            if row is not None:
-                out.rows[row.link_id] = row
-            if isinstance(message, m.SettingsChanged):
-                out.params = message.settings
-            try:
-                said = self._brain.decide(out.state, message, out.params)
-            except Exception as error:  # noqa: BLE001 - a poisoned message must not stop the others
-                out.records += self._dead_letter(message, error)
-                continue
-            out.state = said.state
-            new = intents.wanted(
-                [c for c in said.commands if isinstance(c, PlaceOrder)], said.records, now_ms
-            )
-            fresh = {row.link_id for row in new}
-            out.rows.update((row.link_id, row) for row in new)
-            out.commands += [
-                c for c in said.commands if not isinstance(c, PlaceOrder) or c.link_id in fresh
-            ]
-            out.records += said.records
-            out.told.append(message)
-        return out
-
-    def _dead_letter(self, message: m.Message, error: Exception) -> list[AnyRecord]:
-        """Put a message aside that the brain cannot take; facts of the account are not put aside."""
-        kind = type(message).__name__
-        self.dead_letters += 1
-        self._log.error("a message is poisoned", user=self.user_id, kind=kind, error=repr(error))
-        if rank_of(message) is Rank.ACCOUNT:
-            raise EngineFault(
-                f"user {self.user_id}: {kind} cannot be decided", why=repr(error)
-            ) from error
-        detail = {"message": kind, "error": type(error).__name__}
-        words = f"a message ({kind}) could not be understood and was put aside"
-        event_id = f"poison-{kind}-{message.at_ms}-{self.dead_letters}"
-        return [
-            AuditRecord(cause="dead_letter", actor="engine", detail=detail),
-            AlertRecord(event_id=event_id, kind="error", severity="critical", words=words),
-        ]
-
-    def _worth_writing(self, decided: Decided) -> bool:
-        """Tell whether a decision must be on disk now; a price that moved goes with the next one."""
-        if decided.commands or decided.records or decided.rows:
-            return True
-        if decided.state == self.state:
-            return False
-        moved = all(rank_of(told) is Rank.MARKET for told in decided.told)
-        return not moved or len(self._volatile) + len(decided.told) > VOLATILE_MAX
-
-    def _commit_of(self, decided: Decided) -> Commit:
-        digest = self._brain.digest(decided.state)
-        told = [*self._volatile, *decided.told]
-        first = self._journal.next_version * SEQ_PER_VERSION
-        last = len(told) - 1
-        return Commit(
-            user_id=self.user_id,
-            epoch=0,  # the journal's
-            version=0,
-            at_ms=decided.at_ms,
-            state=self._brain.encode(decided.state),
-            state_hash=digest,
-            intents=tuple(decided.rows.values()),
-            records=tuple(decided.records),
-            traces=tuple(
-                TraceRow(
-                    user_id=self.user_id,
-                    seq=first + number,
-                    at_ms=message.at_ms,
-                    body=_write_message(message),
-                    state_hash=digest if number == last else "",  # of the burst
+        out = Decided(self.state, self.params, self._clock.now_ms(), records=list(self._extra))
+        for message in batch:
+            error = decide_one(self._brain, out, message, intents)
+            if error is not None:
+                self.dead_letters += 1
+                kind = type(message).__name__
+                self._log.error(
+                    "a message is poisoned", user=self.user_id, kind=kind, error=repr(error)
                 )
-                for number, message in enumerate(told)
-            ),
-        )
+                if rank_of(message) is Rank.ACCOUNT:  # a fact of the account is never put aside
+                    raise EngineFault(
+                        f"user {self.user_id}: {kind} cannot be decided", why=repr(error)
+                    ) from error
+                out.records += dead_letter(message, error, f"{out.at_ms}-{self.dead_letters}")
+        return out
 
     def _publish(self) -> None:
         """Show what others read: where stops belong, which coins matter."""
@@ -419,6 +345,15 @@ class UserEngine:
     def _intents_want(self, row: IntentRow) -> bool:
         now = self._intents.get(row.link_id)
         return now is not None and now.state in ("new", "sent", "unknown")
+
+    def fence(self, why: str) -> None:
+        """End: somebody else has this user."""
+        self._fenced_why = why
+        self._fenced.set()
+
+    async def _end_when_fenced(self) -> NoReturn:
+        await self._fenced.wait()
+        raise EngineFenced(self._fenced_why)
 
     async def _heal_when_away(self) -> None:
         while True:

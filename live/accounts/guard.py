@@ -1,8 +1,8 @@
 """The stop guard: every second, whatever else goes on, no held position stands without its stop.
 
 It is no part of the engine: it reads the account's view itself, asks the venue itself, with short
-deadlines, and goes on while the store is down, the inbox is stuck or the engine starts anew. It only
-ever sets a stop where none stands, at the price that was decided last, so it widens nothing.
+deadlines, and goes on while the store is down, the inbox is stuck or the engine starts anew. It
+only ever sets a stop where none stands, at the price decided last, so it widens nothing.
 """
 
 import asyncio
@@ -158,7 +158,9 @@ class StopGuard:
         stop = TradingStop(
             symbol=position.symbol, position_idx=position.position_idx, stop_loss=plan.stop_loss
         )
-        said = await self._ask(lambda: self._venue.set_trading_stop(stop, priority=Priority.PROTECT))
+        said = await self._ask(
+            lambda: self._venue.set_trading_stop(stop, priority=Priority.PROTECT)
+        )
         if isinstance(said, Accepted):
             self.restored += 1
             self._log.warning("a stop was restored", user=self._user_id, symbol=position.symbol)

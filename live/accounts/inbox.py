@@ -1,8 +1,8 @@
 """A user's inbox: bounded, in order of importance, and nothing that is money is ever dropped.
 
 People first, then what the account and our own requests say, then signals, then the market. Within
-a rank the order of arrival holds. What only tells the newest state of a thing (a quote, a regime, an
-order as described last) replaces the older word that nobody has read yet.
+a rank the order of arrival holds. What only tells the newest state of a thing (a quote, a regime,
+an order as described last) replaces the older word that nobody has read yet.
 """
 
 from asyncio import Event
@@ -99,11 +99,15 @@ class Inbox:
             await self._woken.wait()
         taken: list[m.Message] = []
         for queue in self._waiting.values():
-            for key in list(queue)[: most - len(taken)]:
-                taken.append(queue.pop(key)[1])
+            keys = list(queue)[: most - len(taken)]
+            taken += [queue.pop(key)[1] for key in keys]
             if len(taken) >= most:
                 break
         return taken
+
+    def waiting_facts(self) -> int:
+        """Return how much of people and of the account has not been read."""
+        return len(self._waiting[Rank.PEOPLE]) + len(self._waiting[Rank.ACCOUNT])
 
     def lag_s(self, now_s: float) -> float:
         """Return how long the oldest message has waited."""

@@ -77,7 +77,7 @@ class LeaseKeeper:
                 self._options.deadline_s,
             )
         except Late:
-            return Unavailable("the store does not answer", "down", maybe_committed=True)
+            return Unavailable(reason="the store does not answer", kind="down")
         if isinstance(said, Lease):
             self._take(said, asked_s)
         return said
@@ -105,7 +105,7 @@ class LeaseKeeper:
                 self._clock, self._store.renew(leases, ttl_ms), self._options.deadline_s
             )
         except Late:
-            said = Unavailable("the store does not answer", "down")
+            said = Unavailable(reason="the store does not answer", kind="down")
         if isinstance(said, Unavailable):
             self.away = said.reason or said.kind  # what we hold ends by itself
             return

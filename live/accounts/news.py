@@ -58,9 +58,7 @@ class NewsDesk:
     def on_down(self, down: StreamDown) -> None:
         """Pass on that the stream fell."""
         reason = down.reason or "the private stream is down"
-        self._put(
-            m.ViewLost(at_ms=self._clock.now_ms(), reason=reason, key_refused=down.fatal)
-        )
+        self._put(m.ViewLost(at_ms=self._clock.now_ms(), reason=reason, key_refused=down.fatal))
 
     def on_read(self) -> None:
         """Pass a whole reading on; while the stream is down it is true for a moment only."""

@@ -92,9 +92,7 @@ class OutboxPump:
             self._log.error("a notification is dead", user=row.user_id, kind=row.kind, why=why)
             await self._write(row, delivered=False, next_ms=-1)
             return
-        wait_s = min(
-            self._options.retry_first_s * 2.0 ** (attempts - 1), self._options.retry_max_s
-        )
+        wait_s = min(self._options.retry_first_s * 2.0 ** (attempts - 1), self._options.retry_max_s)
         next_ms = self._clock.now_ms() + int(wait_s * 1000)
         await self._write(row, delivered=False, next_ms=next_ms)
 
