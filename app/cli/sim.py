@@ -8,7 +8,7 @@ import typer
 from app.cli.options import LakeOption, OneVenueOption, instant_ms
 
 if TYPE_CHECKING:
-    from live.venues.bybit.replay import Replay
+    from engine.venue.replay import Replay
     from live.venues.bybit.simserver import SimServer
 
 app = typer.Typer(add_completion=False)
@@ -43,11 +43,11 @@ def sim(
     import asyncio
 
     from app.cli.out import Out
+    from data.replay import read_replay, shifted
     from engine.errors import DataError, UsageError
     from live.clock import SystemClock
     from live.settings import load_settings
     from live.venues.bybit.faults import draw_faults, read_faults
-    from live.venues.bybit.lakereplay import read_replay, shifted
     from live.venues.bybit.simlimits import NO_LIMITS
     from live.venues.bybit.simserver import SimServer, parse_speed
 

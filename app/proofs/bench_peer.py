@@ -22,9 +22,9 @@ from websockets.exceptions import ConnectionClosed
 from engine.bars import Bars
 from engine.venue import wire
 from engine.venue.exchange.commands import CreateOrder
+from engine.venue.replay import Replay
 from engine.venue.words import OrderType, Side
 from live.clock import SystemClock
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simlimits import NO_LIMITS, LimitRules
 from live.venues.bybit.simserver import SimServer
 from live.venues.bybit.simvenue import SimVenue

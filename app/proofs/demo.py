@@ -26,18 +26,18 @@ from app.dashboard import words
 from app.proofs.episode import LEAD_BARS, TAIL_BARS, Episode, all_stories, pick
 from data.catalog import Lake
 from data.profiles import load_profile
+from data.replay import read_replay
 from data.synth import VENUE, make_market, write_market
 from engine.bars import interval_ms
 from engine.errors import DataError
 from engine.pipeline.profile import Profile
+from engine.venue.replay import Replay
 from engine.warm import warm
 from live.bus import Overflow
 from live.clock import SystemClock
 from live.compose import build_market_service
 from live.service import MarketService
 from live.settings import Settings
-from live.venues.bybit.lakereplay import read_replay
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simserver import SimServer
 
 SYMBOLS, DAYS = 48, 60  # of the market made on the spot

@@ -6,8 +6,8 @@ import numpy as np
 
 from app.proofs import simloop
 from engine.bars import Bars
+from engine.venue.replay import Replay
 from live.venues.bybit.faults import Fault
-from live.venues.bybit.replay import Replay
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
 MINUTES = 12

@@ -12,13 +12,13 @@ from app.proofs.comparison import ParityTask, Seen, Telling
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError
 from engine.pipeline.phase import EVENT
+from engine.venue.replay import Replay
 from live.bus import LocalBus, Overflow, Subscription
 from live.clock import SystemClock
 from live.compose import build_market_service
 from live.service import MarketService
 from live.settings import Settings, load_settings
 from live.venues.bybit.faults import Fault, plan_faults
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simserver import SimServer
 
 _HEALTH = ("reconnects", "repaired_bars", "late_bars", "duplicates")

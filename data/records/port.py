@@ -8,9 +8,12 @@ from data.records.rows import (
     Commit,
     CommitOutcome,
     ContextRow,
+    ControlRow,
     ExecutionRow,
+    IntentRow,
     Lease,
     LeaseHeld,
+    LedgerRow,
     OutboxRow,
     SettingsRow,
     Stored,
@@ -19,6 +22,14 @@ from data.records.rows import (
     UserRow,
 )
 from engine.account.commands import DayRecord, TradeRecord, VerdictRecord
+
+
+class StoreClock(Protocol):
+    """The only thing a store asks of a clock; `live.clock.Clock` is one."""
+
+    def now_ms(self) -> int:
+        """Return the wall clock, UTC ms."""
+        ...
 
 
 class Store(Protocol):
@@ -42,6 +53,10 @@ class Store(Protocol):
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back (best effort)."""
+        ...
+
+    async def leases(self) -> Sequence[Lease] | Unavailable:
+        """Return every lease as stored, those that are over too (a supervisor's view)."""
         ...
 
     # -- engines
@@ -74,17 +89,41 @@ class Store(Protocol):
         """Add a version; versions are consecutive."""
         ...
 
+    async def settings(self, user_id: str, version: int) -> SettingsRow | Unavailable | None:
+        """Return one version of a user's settings."""
+        ...
+
     async def set_kill(
         self, user_id: str, *, killed: bool, generation: int, actor: str, at_ms: int
     ) -> UserRow | Unavailable:
         """Write the kill switch ("" = of the whole platform); a lower generation changes nothing.
 
-        Needs no lease: whoever may click may stop.
+        Of two clicks with one generation the kill holds. Needs no lease: whoever may click may
+        stop. A change is a link of the user's chain (the platform's chain is that of user "").
         """
         ...
 
     async def platform_kill(self) -> tuple[bool, int] | Unavailable:
         """Return (killed, generation) of the whole platform."""
+        ...
+
+    # -- wishes from other processes (`zion live`): written here, taken by whoever holds the lease
+    async def add_control(self, row: ControlRow) -> Unavailable | None:
+        """Write a wish; the same user and id again changes nothing."""
+        ...
+
+    async def controls(self, limit: int) -> Sequence[ControlRow] | Unavailable:
+        """Return what waits, oldest first, all users."""
+        ...
+
+    async def control(self, user_id: str, control_id: str) -> ControlRow | Unavailable | None:
+        """Return one wish, taken or not."""
+        ...
+
+    async def control_done(
+        self, user_id: str, control_id: str, *, taken_ms: int, answer: str
+    ) -> Unavailable | None:
+        """Write down that an engine has taken a wish; a second time changes nothing."""
         ...
 
     # -- outbox
@@ -99,28 +138,53 @@ class Store(Protocol):
         ...
 
     # -- reading, always of one user
-    async def audit(self, user_id: str, after_seq: int, limit: int) -> Sequence[AuditRow]:
+    async def audit(
+        self, user_id: str, after_seq: int, limit: int
+    ) -> Sequence[AuditRow] | Unavailable:
         """Return links of the chain in order."""
         ...
 
-    async def trace(self, user_id: str, after_seq: int, limit: int) -> Sequence[TraceRow]:
+    async def trace(
+        self, user_id: str, after_seq: int, limit: int
+    ) -> Sequence[TraceRow] | Unavailable:
         """Return the recording in order."""
         ...
 
-    async def executions(self, user_id: str, since_ms: int, limit: int) -> Sequence[ExecutionRow]:
+    async def executions(
+        self, user_id: str, since_ms: int, limit: int
+    ) -> Sequence[ExecutionRow] | Unavailable:
         """Return executions, oldest first."""
         ...
 
-    async def trades(self, user_id: str, limit: int) -> Sequence[TradeRecord]:
+    async def intents(self, user_id: str, trade_id: str) -> Sequence[IntentRow] | Unavailable:
+        """Return every intent of a trade, terminal ones too, in the order they were made."""
+        ...
+
+    async def trades(self, user_id: str, limit: int) -> Sequence[TradeRecord] | Unavailable:
         """Return trades, newest first."""
         ...
 
-    async def verdicts(self, user_id: str, limit: int) -> Sequence[VerdictRecord]:
+    async def verdicts(self, user_id: str, limit: int) -> Sequence[VerdictRecord] | Unavailable:
         """Return verdicts, newest first."""
         ...
 
-    async def days(self, user_id: str, limit: int) -> Sequence[DayRecord]:
+    async def days(self, user_id: str, limit: int) -> Sequence[DayRecord] | Unavailable:
         """Return days, newest first."""
+        ...
+
+    async def ledger(
+        self, user_id: str, after_seq: int, limit: int
+    ) -> Sequence[LedgerRow] | Unavailable:
+        """Return the money's books in the order they were written."""
+        ...
+
+    # -- retention: what may be forgotten, of all users
+    async def prune_traces(self, before_ms: int) -> int | Unavailable:
+        """Forget recordings older than `before_ms`; return how many rows went."""
+        ...
+
+    async def prune_outbox(self, before_ms: int) -> int | Unavailable:
+        """Forget what was delivered or given up and is older; what waits stays."""
         ...
 
     # -- coin contexts

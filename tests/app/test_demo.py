@@ -19,7 +19,7 @@ from data.synth import make_market
 from engine.errors import DataError
 from engine.messages import EventKind as K
 from engine.pipeline.phase import EVENT
-from live.venues.bybit.replay import Replay
+from engine.venue.replay import Replay
 from tests.app.feed import Feed
 
 STEP = 900_000

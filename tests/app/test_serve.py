@@ -17,9 +17,9 @@ import pytest
 
 from app.api.process import run
 from data.synth import make_market
+from engine.venue.replay import Replay
 from live.clock import SystemClock
 from live.settings import Settings
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simserver import SimServer
 from tests.conftest import REPOSITORY
 

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from data.synth import make_market
-from live.venues.bybit.replay import Replay
+from engine.venue.replay import Replay
 from live.venues.bybit.simauth import ApiKey, sign, sign_headers
 from live.venues.bybit.simcontrol import open_account
 from live.venues.bybit.simdoor import HttpReply, HttpRequest

@@ -11,12 +11,12 @@ from websockets.asyncio.client import connect
 
 from engine.errors import DataError
 from engine.venue import wire
+from engine.venue.replay import Replay, partial
 from live.clock import ManualClock, SystemClock
 from live.venues.bybit.budget import WindowBudget
 from live.venues.bybit.faults import Fault, draw_faults, plan_faults, read_faults
 from live.venues.bybit.public_rest import BybitPublicRest
 from live.venues.bybit.public_stream import BybitPublicStream, StreamOptions
-from live.venues.bybit.replay import Replay, partial
 from live.venues.bybit.shard import ShardOptions
 from live.venues.bybit.simserver import SimServer, parse_speed
 from live.venues.port import (

@@ -14,6 +14,7 @@ from engine.bars import Bars
 from engine.pipeline.market import market_history
 from engine.pipeline.phase import CONTEXT, new_contexts
 from engine.pipeline.scan import scan_history
+from engine.venue.replay import Replay
 from live.bus import Overflow
 from live.clock import SystemClock
 from live.market.views import PhaseEvents
@@ -22,7 +23,6 @@ from live.settings import Settings, load_settings
 from live.venues.bybit.faults import Fault, plan_faults
 from live.venues.bybit.public_rest import BybitPublicRest
 from live.venues.bybit.public_stream import BybitPublicStream, StreamOptions
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.shard import ShardOptions
 from live.venues.bybit.simserver import SimServer
 from tests.live.helpers import STEP, only, synthetic, until

@@ -18,12 +18,12 @@ from app.proofs.simwire import DoorConnect, DoorTransport
 from engine.bars import Bars
 from engine.errors import UsageError
 from engine.venue.exchange.commands import Funding, Prints
+from engine.venue.replay import Replay
 from engine.venue.words import Side
 from live.clock import Alarm, Clock, SystemClock
 from live.venues.bybit import simacts, simcontrol
 from live.venues.bybit.faults import Fault
 from live.venues.bybit.frames import open_websocket
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simdoor import HttpReply, HttpRequest
 from live.venues.bybit.simvenue import SimVenue
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.bars import interval_ms
 from engine.venue import wire
-from live.venues.bybit.replay import Replay, partial
+from engine.venue.replay import Replay, partial
 
 _DAY_MS = 86_400_000
 _MONDAY_MS = 4 * _DAY_MS  # the first Monday after the epoch

@@ -34,13 +34,13 @@ from engine.venue.exchange.events import (
 from engine.venue.exchange.machine import Exchange
 from engine.venue.exchange.records import Account, Position
 from engine.venue.instrument import Instrument
+from engine.venue.listings import Listings
+from engine.venue.replay import Replay
+from engine.venue.tape import Tape
 from engine.venue.words import ExecType, MarginMode
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simauth import ApiKey, KeyRing
 from live.venues.bybit.simbook import ThinnableBook
 from live.venues.bybit.simfaults import FaultPlan
-from live.venues.bybit.simlisting import Listings
-from live.venues.bybit.simtape import Tape
 from live.venues.bybit.simtrades import MarketView
 
 _FUNDING_RATE = 0.0001  # of a contract whose history has none

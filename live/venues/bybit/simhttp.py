@@ -17,10 +17,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from engine.errors import DataError
+from engine.venue.replay import Replay
 from live.clock import Clock
 from live.venues.bybit import simcontrol
 from live.venues.bybit.faults import Fault, read_faults
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simdoor import BODY_BYTES_MAX, HttpRequest
 from live.venues.bybit.simhub import Hub
 from live.venues.bybit.simreader import TRANSPORT

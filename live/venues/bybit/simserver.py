@@ -14,9 +14,9 @@ from typing import Any, Literal
 import uvicorn
 
 from engine.errors import DataError
+from engine.venue.replay import Replay
 from live.clock import Clock
 from live.venues.bybit.faults import Fault
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simfaults import PLANNED
 from live.venues.bybit.simhttp import Pages, RequestProtocol, StreamProtocol
 from live.venues.bybit.simhub import Hub
@@ -96,7 +96,7 @@ class SimServer:
         self.minute = start - start % replay.interval_ms  # the candle that is open
         self.updates = updates
         self.venue = SimVenue(replay, interval, seed=seed, start_ms=start, rules=rules)
-        self.hub = Hub(self.venue)
+        self.venue.floor = self.hub = Hub(self.venue)
         self._clock = clock
         self._turn = asyncio.Lock()  # one advance at a time
         self._speed_changed = asyncio.Event()

@@ -9,9 +9,9 @@ import numpy as np
 
 from engine.venue.exchange.book import BookModel
 from engine.venue.instrument import Instrument
+from engine.venue.listings import Listings, knot_ms, knots
+from engine.venue.replay import Replay
 from engine.venue.words import Side
-from live.venues.bybit.replay import Replay
-from live.venues.bybit.simlisting import Listings, knot_ms, knots
 
 _HOUR_MS = 3_600_000
 _FUNDING_MIN = 480

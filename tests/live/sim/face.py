@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from engine.venue.replay import Replay
 from live.clock import Clock, SystemClock
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simauth import ApiKey, sign, sign_headers
 from live.venues.bybit.simserver import SimServer
 from tests.live.helpers import STEP, T0, TIMEOUT_S, walk

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from engine.venue.replay import Replay
 from live.venues.bybit.faults import Fault
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simauth import ApiKey, sign, sign_headers
 from live.venues.bybit.simdoor import HttpReply, HttpRequest
 from live.venues.bybit.simsession import Session

@@ -14,8 +14,8 @@ from time import perf_counter
 from websockets.asyncio.client import connect
 
 from engine.venue import wire
+from engine.venue.replay import Replay
 from live.clock import SystemClock
-from live.venues.bybit.replay import Replay
 from live.venues.bybit.simlimits import NO_LIMITS
 from live.venues.bybit.simserver import SimServer
 from tests.live.helpers import STEP, T0, walk

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from data.readable import Skip
 from engine.bars import Bars
 from engine.errors import DataError
 
@@ -32,8 +32,8 @@ class Replay:
     bars : mapping of symbol to Bars
         Ascending; holes are played as holes.
     funding : mapping of symbol to (int64[m] ts, float64[m] rate), optional
-    skips : sequence of Skip, optional
-        What was left out, for whoever tells of it.
+    skips : sequence, optional
+        What its reader left out, for whoever tells of it.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Replay:
         interval_ms: int,
         bars: Mapping[str, Bars],
         funding: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
-        skips: Sequence[Skip] = (),
+        skips: Sequence[Any] = (),
     ) -> None:
         self.skips = tuple(skips)
         self.interval_ms = interval_ms

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from data.catalog import Lake
 from data.readable import Skip, nothing_readable
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError
-from live.venues.bybit.replay import Replay
+from engine.venue.replay import Replay
 
 _DAY_MS = 86_400_000
 
@@ -66,6 +67,7 @@ def read_replay(
         if len(series):
             bars[symbol] = series
         if paid is not None:
+            paid = paid.filter(pl.col("funding_rate").is_finite())
             funding[symbol] = (paid["ts"].to_numpy(), paid["funding_rate"].to_numpy())
     if not bars and skips:
         raise nothing_readable(f"at {venue} {interval}", skips)

@@ -1,6 +1,6 @@
 """The replayed market, as the machine lives it: prices, prints and funding in the order of time.
 
-A bar is a path of four trades (`simlisting.knots`); between them the price is where
+A bar is a path of four trades (`listings.knots`); between them the price is where
 `replay.partial` draws it. Only symbols that somebody holds or has orders in are played; any other
 gets its price when it is asked for.
 """
@@ -13,9 +13,9 @@ import numpy as np
 
 from engine.venue.exchange.commands import Command, Funding, Price, Prints
 from engine.venue.instrument import exact
+from engine.venue.listings import Listing, Listings, knot_ms, knots
+from engine.venue.replay import Replay
 from engine.venue.words import Side
-from live.venues.bybit.replay import Replay
-from live.venues.bybit.simlisting import Listing, Listings, knot_ms, knots
 
 _SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.venue.instrument import Instrument, RiskTier, exact
+from engine.venue.replay import Replay
 from engine.venue.words import InstrumentStatus
-from live.venues.bybit.replay import Replay
 
 _SAMPLE = 200
 _DIGITS_MAX = 10
