@@ -38,6 +38,7 @@ from data.files import (
 )
 from data.folders import Folders
 from data.layout import parquet_files
+from data.settlements import Settlements, settlements
 from engine.bars import Bars
 from engine.errors import DataError, UsageError
 
@@ -191,15 +192,21 @@ class Lake(Folders):
         return bars.slice(first, max(first, stop))
 
     def funding(self, venue: str, symbol: str) -> pl.DataFrame | None:
-        """Return `ts` (UTC ms) and `funding_rate`, ascending; None where no series is known."""
-        folder = self.funding_folder(venue, symbol)
-        paths = parquet_files(folder)
+        """Return `ts` (UTC ms) and `funding_rate`, ascending; None where no series is known.
+
+        One row a settlement: what the files tell twice is told once (`data.settlements`).
+        """
+        found = self.settlements(venue, symbol)
+        return None if found is None else pl.DataFrame({"ts": found.ts, "funding_rate": found.rate})
+
+    def settlements(self, venue: str, symbol: str) -> Settlements | None:
+        """Return the funding of a series, with what had to be joined; None where unknown."""
+        paths = parquet_files(self.funding_folder(venue, symbol))
         if not paths:
             return None
         labels = {"venue": venue, "symbol": symbol}
-        blocks = [read_columns(path, FUNDING_SCHEMA, labels) for path in paths]
-        block, _ = merge(blocks)
-        return pl.DataFrame({"ts": block[0].view(np.int64), "funding_rate": block[1]})
+        block, _ = merge([read_columns(path, FUNDING_SCHEMA, labels) for path in paths])
+        return settlements(block[0].view(np.int64), block[1])
 
     def _read_cached(
         self, cache: ColumnCache, name: tuple[str, str, str]

@@ -28,8 +28,8 @@ class Questions:
     """A read-only DuckDB over a lake and, if given, over the runs of a folder.
 
     Views: `bars(venue, interval, symbol, ts, open, high, low, close, volume, turnover)`,
-    `funding(venue, symbol, ts, funding_rate)`; with `runs`: `events`, `trades`, `fills`, each with
-    the column `run` (the folder's name).
+    `funding(venue, symbol, ts, funding_rate)` as it lies, what is told twice too; with `runs`:
+    `events`, `trades`, `fills`, each with the column `run` (the folder's name).
     """
 
     def __init__(self, lake: Lake, runs: Path | None = None) -> None:

@@ -129,6 +129,54 @@ def check_bars(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class FundingQuality:
+    """What `zion data check` says of one funding series.
+
+    Attributes
+    ----------
+    doubled : int
+        Rows that tell of a settlement a second time: readers charge it once.
+    conflicting : int
+        Of them, those with another rate: the later row counts.
+    nans : int
+        Settlements whose rate is no number: nothing is charged.
+    """
+
+    venue: str
+    symbol: str
+    settlements: int
+    doubled: int = 0
+    conflicting: int = 0
+    nans: int = 0
+    problem: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Nothing wrong."""
+        return not (self.doubled or self.conflicting or self.nans or self.problem)
+
+
+def check_funding(lake: Lake, venue: str | None = None) -> list[FundingQuality]:
+    """Check every funding series of a lake, or those of a venue."""
+    found = []
+    for folder in sorted(lake.path.glob("funding/venue=*/symbol=*")):
+        names = [part.name.partition("=")[2] for part in (folder.parent, folder)]
+        if venue is not None and names[0] != venue:
+            continue
+        try:
+            series = lake.settlements(names[0], names[1])
+        except DataError as error:
+            why = f": {error.why}" if error.why else ""
+            found.append(FundingQuality(names[0], names[1], 0, problem=f"{error.what}{why}"))
+            continue
+        if series is not None:
+            nans = int((~np.isfinite(series.rate)).sum())
+            counts = (len(series.ts), series.doubled, series.conflicting, nans)
+            found.append(FundingQuality(names[0], names[1], *counts))
+    return found
+
+
 def check_lake(lake: Lake, venue: str | None = None, interval: str | None = None) -> list[Quality]:
     """Check every series of a lake, or those of a venue or interval."""
     return [check_series(lake, *name) for name in lake.series(venue, interval)]

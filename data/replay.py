@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from data.catalog import Lake
 from data.readable import Skip, nothing_readable
@@ -66,6 +67,7 @@ def read_replay(
         if len(series):
             bars[symbol] = series
         if paid is not None:
+            paid = paid.filter(pl.col("funding_rate").is_finite())
             funding[symbol] = (paid["ts"].to_numpy(), paid["funding_rate"].to_numpy())
     if not bars and skips:
         raise nothing_readable(f"at {venue} {interval}", skips)

@@ -70,7 +70,7 @@ def check(
     Exit 3 when a file cannot be read.
     """
     from data.catalog import Lake
-    from data.quality import check_series
+    from data.quality import check_funding, check_series
 
     out = Out(json=json, ascii=ascii)
     lake = lake_folder(lake)
@@ -85,9 +85,11 @@ def check(
                 found.append(check_series(store, *name))
                 advance()
         stage.note = f"{number(sum(q.bars for q in found))} bars, {len(found)} series"
+    funding = check_funding(store, venue)
     unclean = [q for q in found if not q.clean]
-    unreadable = [q for q in found if q.problem]
-    out.document({"lake": str(lake), "clean": len(found) - len(unclean), "series": found})
+    unreadable = [q for q in (*found, *funding) if q.problem]
+    clean = len(found) - len(unclean)
+    out.document({"lake": str(lake), "clean": clean, "series": found, "funding": funding})
     head = ["series", "bars", "gaps", "missing", "twice", "late", "grid", "NaN", "wrong", "jumps"]
     rows = [
         [
@@ -108,10 +110,15 @@ def check(
         size, series, jump = max(jumps, key=lambda item: item[0])
         where = "at a gap" if jump.seam else "without a gap"
         out.look(f"largest jump {percent(size)} {where}: {series.symbol} {utc(jump.ts)}")
-    for series in unreadable:
-        out.broken(series.problem)
-    out.say(f"{len(found) - len(unclean)} of {len(found)} series are clean; nothing was changed.")
-    if unreadable or (strict and unclean):
+    doubled = [q for q in funding if q.doubled]
+    if doubled:
+        told = f"{number(sum(q.doubled for q in doubled))} rows in {len(doubled)} series"
+        other = number(sum(q.conflicting for q in doubled))
+        out.look(f"funding told twice: {told} ({other} at another rate); each is charged once")
+    for broken in unreadable:
+        out.broken(broken.problem)
+    out.say(f"{clean} of {len(found)} series are clean; nothing was changed.")
+    if unreadable or (strict and (unclean or not all(q.clean for q in funding))):
         raise typer.Exit(3)
 
 
