@@ -13,6 +13,7 @@ from data.records.rows import (
     IntentRow,
     Lease,
     LeaseHeld,
+    LedgerRow,
     OutboxRow,
     SettingsRow,
     Stored,
@@ -21,6 +22,14 @@ from data.records.rows import (
     UserRow,
 )
 from engine.account.commands import DayRecord, TradeRecord, VerdictRecord
+
+
+class StoreClock(Protocol):
+    """The only thing a store asks of a clock; `live.clock.Clock` is one."""
+
+    def now_ms(self) -> int:
+        """Return the wall clock, UTC ms."""
+        ...
 
 
 class Store(Protocol):
@@ -89,7 +98,8 @@ class Store(Protocol):
     ) -> UserRow | Unavailable:
         """Write the kill switch ("" = of the whole platform); a lower generation changes nothing.
 
-        Needs no lease: whoever may click may stop.
+        Of two clicks with one generation the kill holds. Needs no lease: whoever may click may
+        stop. A change is a link of the user's chain (the platform's chain is that of user "").
         """
         ...
 
@@ -128,32 +138,53 @@ class Store(Protocol):
         ...
 
     # -- reading, always of one user
-    async def audit(self, user_id: str, after_seq: int, limit: int) -> Sequence[AuditRow]:
+    async def audit(
+        self, user_id: str, after_seq: int, limit: int
+    ) -> Sequence[AuditRow] | Unavailable:
         """Return links of the chain in order."""
         ...
 
-    async def trace(self, user_id: str, after_seq: int, limit: int) -> Sequence[TraceRow]:
+    async def trace(
+        self, user_id: str, after_seq: int, limit: int
+    ) -> Sequence[TraceRow] | Unavailable:
         """Return the recording in order."""
         ...
 
-    async def executions(self, user_id: str, since_ms: int, limit: int) -> Sequence[ExecutionRow]:
+    async def executions(
+        self, user_id: str, since_ms: int, limit: int
+    ) -> Sequence[ExecutionRow] | Unavailable:
         """Return executions, oldest first."""
         ...
 
-    async def intents(self, user_id: str, trade_id: str) -> Sequence[IntentRow]:
+    async def intents(self, user_id: str, trade_id: str) -> Sequence[IntentRow] | Unavailable:
         """Return every intent of a trade, terminal ones too, in the order they were made."""
         ...
 
-    async def trades(self, user_id: str, limit: int) -> Sequence[TradeRecord]:
+    async def trades(self, user_id: str, limit: int) -> Sequence[TradeRecord] | Unavailable:
         """Return trades, newest first."""
         ...
 
-    async def verdicts(self, user_id: str, limit: int) -> Sequence[VerdictRecord]:
+    async def verdicts(self, user_id: str, limit: int) -> Sequence[VerdictRecord] | Unavailable:
         """Return verdicts, newest first."""
         ...
 
-    async def days(self, user_id: str, limit: int) -> Sequence[DayRecord]:
+    async def days(self, user_id: str, limit: int) -> Sequence[DayRecord] | Unavailable:
         """Return days, newest first."""
+        ...
+
+    async def ledger(
+        self, user_id: str, after_seq: int, limit: int
+    ) -> Sequence[LedgerRow] | Unavailable:
+        """Return the money's books in the order they were written."""
+        ...
+
+    # -- retention: what may be forgotten, of all users
+    async def prune_traces(self, before_ms: int) -> int | Unavailable:
+        """Forget recordings older than `before_ms`; return how many rows went."""
+        ...
+
+    async def prune_outbox(self, before_ms: int) -> int | Unavailable:
+        """Forget what was delivered or given up and is older; what waits stays."""
         ...
 
     # -- coin contexts

@@ -189,7 +189,9 @@ class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
     """The store did not take it, or nobody knows: ask `version_of` before trying again."""
 
     reason: str
-    kind: str  # down | locked | full | unknown_commit | corrupt
+    # down | locked | full | unknown_commit | conflict (somebody else was first)
+    # | corrupt (a broken row, or a commit that contradicts what is stored: trying again is no use)
+    kind: str
     maybe_committed: bool = False
 
 
@@ -228,6 +230,17 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     pnl: Decimal
     exec_time: int
     is_maker: bool
+
+
+class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one execution did to the account's money, and what all of them together did so far."""
+
+    user_id: str
+    seq: int
+    exec_id: str
+    at_ms: int  # the execution's time
+    change_usdt: Decimal  # pnl - fee; of funding: - fee, as the venue books it
+    balance_usdt: Decimal  # the sum of all changes up to here
 
 
 Facts = dict[str, Any]
