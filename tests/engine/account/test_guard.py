@@ -1,4 +1,4 @@
-"""The guard covers what is bare, never widens, never touches what is not ours, and gives up late."""
+"""The guard covers what is bare, never widens, touches only what is ours, and gives up late."""
 
 from decimal import Decimal
 
