@@ -274,7 +274,7 @@ class Touchy(Toy):
     victim = ""
 
     def decide(self, state, message, params):
-        if isinstance(message, m.WalletSeen) and state.user_id == self.victim:
+        if isinstance(message, m.AccountRead) and state.user_id == self.victim:
             raise ValueError("poison")
         return super().decide(state, message, params)
 
