@@ -216,9 +216,7 @@ def remove(world: World, user: str) -> None:
     """A person takes the stop away."""
     uid = world.keys[user].uid
     world.venue.desk.step(
-        SetTradingStop(
-            uid=uid, symbol=SYMBOL, tpsl_mode=TpslMode.FULL, stop_loss=Decimal(0)
-        )
+        SetTradingStop(uid=uid, symbol=SYMBOL, tpsl_mode=TpslMode.FULL, stop_loss=Decimal(0))
     )
 
 
@@ -239,7 +237,8 @@ def test_what_cannot_be_covered_is_closed_and_said():
         await clock.sleep(8)
         assert not world.position(user).is_open
         assert process.session(user).guard.flattened == 1
-        kinds = [row.event_id.split("-")[0] for row in await world.memory.outbox(100, clock.now_ms())]
+        rows = await world.memory.outbox(100, clock.now_ms())
+        kinds = [row.event_id.split("-")[0] for row in rows]
         assert "naked" in kinds
         assert "flatten" in kinds
         await world.end(process)

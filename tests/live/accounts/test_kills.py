@@ -60,9 +60,7 @@ def life(die_at: int, seed: int = 3) -> tuple[list[str], list[str]]:
     async def main(clock):
         world = World(clock, seed=seed)
         await world.begin()
-        world.wrap = lambda venue, process: (
-            Dying(venue, count) if process.name == "one" else venue
-        )
+        world.wrap = lambda venue, process: Dying(venue, count) if process.name == "one" else venue
         first = world.process("one")
         await world.ready(first)
         count.process, count.armed = first, True
