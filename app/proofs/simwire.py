@@ -171,9 +171,10 @@ class DoorConnect:
         self._clock = clock
 
     async def __call__(self, url: str) -> FrameSocket:
-        """Open a private or an order-entry stream."""
+        """Open a private, an order-entry or the public linear stream."""
         parts = urlsplit(url)
-        stream: Any = parts.path.rsplit("/", 1)[-1]
+        name = parts.path.rsplit("/", 1)[-1]
+        stream: Any = "public" if name == "linear" else name
         life = parse_qs(parts.query).get("max_active_time", [""])[0]
         await self._clock.sleep(0.01)
         session = self._venue.connect(stream, self._clock.now_ms(), max_active=life)

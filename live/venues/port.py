@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
+from engine.venue.instrument import Instrument, RiskTier
 from engine.venue.reports import UnreadRow
 from engine.venue.wire import InstrumentInfo, Kline, TickerInfo
 
@@ -75,6 +76,14 @@ class PublicRest(Protocol):
 
     async def tickers(self) -> Outcome[list[TickerInfo]]:
         """Return every linear ticker."""
+        ...
+
+    async def contracts(self) -> Outcome[list[Instrument]]:
+        """Return the rules of every contract that trades, without risk tiers."""
+        ...
+
+    async def tiers(self, symbol: str) -> Outcome[tuple[RiskTier, ...]]:
+        """Return a contract's risk tiers, the lowest first."""
         ...
 
     async def server_time(self) -> Outcome[int]:

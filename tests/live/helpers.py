@@ -104,5 +104,11 @@ class OracleRest:
     async def tickers(self) -> object:
         return Ok([], self.now_ms)
 
+    async def contracts(self) -> object:
+        return Ok([], self.now_ms)
+
+    async def tiers(self, symbol: str) -> object:  # noqa: ARG002
+        return Ok((), self.now_ms)
+
     async def close(self) -> None:
         """Nothing to release."""

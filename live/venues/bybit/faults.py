@@ -70,6 +70,8 @@ Kind = Literal[
     "resnapshot",  # the service restarts: order books begin anew with u = 1
     "repeat_snapshot",  # an order book's snapshot comes again, with the u it had
     "skip_u",  # an order book's update is lost
+    "cross_book",  # an order book's best prices are told crossed, until the next update
+    "ticker_stall",  # a ticker says nothing for `ms`, though it changes
 ]
 HUMAN_ACTIONS = (
     "close",
@@ -106,8 +108,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # --- for whom, where and how often
     account: str = ""  # an API key, or a user id; "" = anyone
     endpoint: str = ""  # a path or an operation; ending in * = how it begins; "" = any
-    topic: str = ""  # a private topic; "" = any
-    stream: str = ""  # private | trade; "" = both
+    topic: str = ""  # one topic; "" = any
+    stream: str = ""  # private | trade | public (inside the process); "" = any
     nth: int = 0  # begin at the n-th occasion (0 and 1: the first)
     probability: float = 1.0  # of firing at an occasion, by the plan's seed
     ms: int = 0

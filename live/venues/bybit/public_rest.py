@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.bars import interval_ms
 from engine.venue import wire
+from engine.venue.instrument import Instrument, RiskTier
 from engine.venue.wire import InstrumentInfo, Kline, TickerInfo
 from live.clock import Clock
 from live.venues.bybit.budget import WindowBudget
@@ -104,26 +105,56 @@ class BybitPublicRest:
 
     async def instruments(self) -> Outcome[list[InstrumentInfo]]:
         """Return every linear instrument: all pages, the venue's cursor passed on verbatim."""
-        found: dict[str, InstrumentInfo] = {}
+        pages = await self._pages("get_instruments_info", {"limit": wire.INSTRUMENTS_LIMIT_MAX})
+        if not isinstance(pages, Ok):
+            return pages
+        rows, bad = wire.instruments_from_rows(pages.value)
+        self.quarantined += bad
+        return Ok(list({row.symbol: row for row in rows}.values()), pages.venue_ms)
+
+    async def contracts(self) -> Outcome[list[Instrument]]:
+        """Return the rules of every USDT perpetual that trades, without risk tiers."""
+        pages = await self._pages("get_instruments_info", {"limit": wire.INSTRUMENTS_LIMIT_MAX})
+        if not isinstance(pages, Ok):
+            return pages
+        found: dict[str, Instrument] = {}
+        for row in pages.value:
+            try:
+                contract = wire.read_instrument(row)
+            except wire.WireError:
+                self.quarantined += 1  # another kind of contract, or a row that cannot be read
+                continue
+            found[contract.symbol] = contract
+        return Ok(list(found.values()), pages.venue_ms)
+
+    async def tiers(self, symbol: str) -> Outcome[tuple[RiskTier, ...]]:
+        """Return a contract's risk tiers, the lowest first."""
+        reply = await self._call("get_risk_limit", {"category": "linear", "symbol": symbol})
+        if not isinstance(reply, Ok):
+            return reply
+        try:
+            rows = [wire.read_risk_tier(row) for row in reply.value.get("list") or []]
+        except wire.WireError as error:
+            return Failed(f"{error.what}: {error.why}", retryable=False)
+        mine = sorted((t for name, t in rows if name == symbol), key=lambda t: t.limit)
+        return Ok(tuple(mine), reply.venue_ms)
+
+    async def _pages(self, method: str, query: Mapping[str, Any]) -> Outcome[list[Any]]:
+        rows: list[Any] = []
         cursor: str | None = None
         seen: set[str] = set()
-        venue_ms = 0
         for _ in range(_PAGES_MAX):
-            query = {"category": "linear", "limit": wire.INSTRUMENTS_LIMIT_MAX, "cursor": cursor}
-            reply = await self._call("get_instruments_info", query)
+            reply = await self._call(method, {"category": "linear", **query, "cursor": cursor})
             if not isinstance(reply, Ok):
                 return reply
-            venue_ms = reply.venue_ms
-            rows, bad = wire.instruments_from_rows(reply.value.get("list") or [])
-            self.quarantined += bad
-            found.update((row.symbol, row) for row in rows)
+            rows += reply.value.get("list") or []
             cursor = reply.value.get("nextPageCursor") or None
             if cursor is None:
-                return Ok(list(found.values()), venue_ms)
+                return Ok(rows, reply.venue_ms)
             if cursor in seen:
                 return Failed(f"the venue repeats page {cursor!r}")
             seen.add(cursor)
-        return Failed(f"more than {_PAGES_MAX} pages of instruments")
+        return Failed(f"more than {_PAGES_MAX} pages")
 
     async def tickers(self) -> Outcome[list[TickerInfo]]:
         """Return every linear ticker."""
@@ -174,14 +205,17 @@ class BybitPublicRest:
         return outcome
 
     async def _run(self, method: str, query: Mapping[str, Any]) -> Outcome[dict[str, Any]]:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="bybit-rest")
         self.calls += 1
-        loop = asyncio.get_running_loop()
-        outcome = await loop.run_in_executor(self._pool, self._send, method, dict(query))
+        outcome = await self._carry(method, query)
         if isinstance(outcome, Banned):
             self._banned_until_s = self._clock.monotonic_s() + outcome.retry_after_s
         return outcome
+
+    async def _carry(self, method: str, query: Mapping[str, Any]) -> Outcome[dict[str, Any]]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="bybit-rest")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._send, method, dict(query))
 
     def _session(self) -> Any:
         session = getattr(self._local, "session", None)
@@ -234,8 +268,12 @@ def _http_failure(error: Any) -> Outcome[dict[str, Any]]:
 
 
 def _refused(error: Any) -> Outcome[dict[str, Any]]:
-    if error.status_code == _CODE_THROTTLED:
+    return judged(error.status_code, error.message)
+
+
+def judged(code: int, message: str) -> Outcome[dict[str, Any]]:
+    """Return what a retCode other than 0 means for a reading."""
+    if code == _CODE_THROTTLED:
         # The reset header may be absent, or past: one window of the limit is always enough.
         return Throttled(1.0)
-    text = f"{error.status_code}: {error.message}"
-    return Failed(text, retryable=error.status_code in _CODES_TRANSIENT)
+    return Failed(f"{code}: {message}", retryable=code in _CODES_TRANSIENT)

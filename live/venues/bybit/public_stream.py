@@ -8,28 +8,29 @@ for their reader (nothing is lost while connected); open candles are conflated.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from engine.venue import wire
-from engine.venue.wire import Kline
+from engine.venue.wire import Kline, KlinePush
 from live.clock import Clock
 from live.venues.bybit.budget import WindowBudget
-from live.venues.bybit.shard import Shard, ShardOptions
-from live.venues.port import StreamFigures, StreamItem
+from live.venues.bybit.frames import Connect
+from live.venues.bybit.shard import ShardOptions
+from live.venues.bybit.shards import CONNECTIONS_PER_5_MIN, ShardSet, StreamOptions
+from live.venues.port import (
+    ClosedBar,
+    Joined,
+    Lost,
+    Quiet,
+    StreamFigures,
+    StreamItem,
+    TopicOutcome,
+    TopicState,
+)
 
-CONNECTIONS_PER_5_MIN = 400  # of the 500 the venue allows an address
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOptions:
-    """How many topics share a connection, and how much may wait for the reader."""
-
-    shard: ShardOptions = field(default_factory=ShardOptions)
-    symbols_per_connection: int = 250
-    chars_per_connection: int = wire.SUBSCRIBE_CHARS_MAX
-    items_waiting_max: int = 20_000
+__all__ = ["CONNECTIONS_PER_5_MIN", "BybitPublicStream", "ShardOptions", "StreamOptions"]
 
 
 class BybitPublicStream:
@@ -55,47 +56,40 @@ class BybitPublicStream:
         *,
         options: StreamOptions | None = None,
         budget: WindowBudget | None = None,
+        connect: Connect | None = None,
     ) -> None:
         self.interval = interval
-        self._url = base_url.rstrip("/") + "/v5/public/linear"
-        self._clock = clock
-        self._rng = rng
         self._options = options or StreamOptions()
-        self._budget = budget or WindowBudget(clock, CONNECTIONS_PER_5_MIN, 300.0)
-        self._shards: dict[int, Shard] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._place: dict[str, int] = {}
-        self._next_shard = 0
+        self._set = ShardSet(
+            base_url,
+            self,
+            clock,
+            rng,
+            options=self._options,
+            budget=budget,
+            connect=connect,
+        )
+        self._prefix = len(wire.kline_topic(interval, ""))
         self._items: deque[StreamItem] = deque()
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
         self._ticks: dict[str, Kline] = {}
         self._ticked = asyncio.Event()
-        self._started = False
-        self._ended_reconnects = 0
+        self._confirmed: dict[str, int] = {}
+        self._repeated = 0
 
     # ------------------------------------------------------------------ the port
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
-        self._started = True
-        for number, shard in self._shards.items():
-            self._run(number, shard)
+        await self._set.start()
 
     def watch(self, symbols: Iterable[str]) -> None:
         """Say which symbols are wanted from now on; only what changed is touched."""
-        wanted = set(symbols)
-        for symbol in sorted(set(self._place) - wanted):
-            number = self._place.pop(symbol)
-            self._shards[number].remove(symbol)
-            self._ticks.pop(symbol, None)
-            if not self._shards[number].wanted:
-                self._end(number)
-        for symbol in sorted(wanted - set(self._place)):
-            self._put(symbol)
-        for shard in self._shards.values():
-            shard.refresh()
+        for topic in self._set.watch(wire.kline_topic(self.interval, s) for s in set(symbols)):
+            self._ticks.pop(topic[self._prefix :], None)
+            self._confirmed.pop(topic[self._prefix :], None)
 
     async def batch(self) -> list[StreamItem]:
         """Return everything that has arrived, waiting for at least one item."""
@@ -118,84 +112,58 @@ class BybitPublicStream:
 
     async def close(self) -> None:
         """End every connection."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._tasks.clear()
-        self._shards.clear()
-        self._place.clear()
-
-    # ------------------------------------------------------------------ figures
+        await self._set.close()
 
     def figures(self) -> StreamFigures:
         """Return how the stream is doing."""
-        shards = list(self._shards.values())
-        return StreamFigures(
-            connections=sum(s.connected for s in shards),
-            reconnects=self._ended_reconnects + sum(s.counters.reconnects for s in shards),
-            repeated=sum(s.counters.repeated for s in shards),
-            malformed=sum(s.counters.malformed for s in shards),
-            last_message_s=max((s.last_message_s for s in shards), default=0.0),
-        )
+        return self._set.figures(self._repeated)
 
     def counters(self) -> dict[str, int]:
         """Sum the counters of all connections."""
-        total: dict[str, int] = {}
-        for shard in self._shards.values():
-            for name, value in shard.counters.as_dict().items():
-                total[name] = total.get(name, 0) + value
-        return total
+        return self._set.counters()
 
     # ------------------------------------------------------------------ what the shards call
 
-    async def put(self, item: StreamItem) -> None:
+    def decode(self, raw: bytes) -> Any:
+        """Read a frame."""
+        return wire.decode_stream(raw)
+
+    async def push(self, shard: int, message: KlinePush) -> None:
+        """Queue closed candles, replace the open one."""
+        symbol = message.topic[self._prefix :]
+        for bar in message.data:
+            if not bar.confirm:
+                self._ticks[symbol] = bar
+                self._ticked.set()
+            elif self._confirmed.get(symbol) == bar.start:
+                self._repeated += 1
+            else:
+                self._confirmed[symbol] = bar.start
+                await self._put(ClosedBar(symbol, shard, bar))
+
+    async def joined(self, shard: int, topics: tuple[str, ...]) -> None:
+        """Pass it on."""
+        await self._put(Joined(shard, self._symbols(topics)))
+
+    async def lost(self, shard: int, topics: tuple[str, ...], reason: str) -> None:
+        """Pass it on."""
+        await self._put(Lost(shard, self._symbols(topics), reason))
+
+    async def quiet(self, shard: int, topic: str) -> None:
+        """Pass it on."""
+        await self._put(Quiet(topic[self._prefix :], shard))
+
+    async def outcome(self, topic: str, state: TopicState, reason: str = "") -> None:
+        """Pass it on."""
+        await self._put(TopicOutcome(topic[self._prefix :], state, reason))
+
+    def _symbols(self, topics: Iterable[str]) -> tuple[str, ...]:
+        return tuple(t[self._prefix :] for t in topics)
+
+    async def _put(self, item: StreamItem) -> None:
         """Queue an item for the reader, waiting while the queue is full."""
         while len(self._items) >= self._options.items_waiting_max:
             self._writable.clear()
             await self._writable.wait()
         self._items.append(item)
         self._readable.set()
-
-    def tick(self, symbol: str, bar: Kline) -> None:
-        """Replace a symbol's open candle."""
-        self._ticks[symbol] = bar
-        self._ticked.set()
-
-    # ------------------------------------------------------------------ placing topics
-
-    def _put(self, symbol: str) -> None:
-        chars = len(wire.kline_topic(self.interval, symbol)) + 3
-        for number, shard in self._shards.items():  # noqa: B007 - used after the loop
-            fits = shard.chars + chars + 2 <= self._options.chars_per_connection
-            if fits and len(shard.wanted) < self._options.symbols_per_connection:
-                break
-        else:
-            number = self._next_shard
-            self._next_shard += 1
-            shard = Shard(
-                number,
-                url=self._url,
-                interval=self.interval,
-                sink=self,
-                clock=self._clock,
-                rng=self._rng,
-                budget=self._budget,
-                options=self._options.shard,
-            )
-            self._shards[number] = shard
-            if self._started:
-                self._run(number, shard)
-        self._place[symbol] = number
-        self._shards[number].add(symbol)
-
-    def _run(self, number: int, shard: Shard) -> None:
-        if number not in self._tasks:
-            self._tasks[number] = asyncio.create_task(shard.run(), name=f"stream-{number}")
-
-    def _end(self, number: int) -> None:
-        shard = self._shards.pop(number)
-        self._ended_reconnects += shard.counters.reconnects
-        task = self._tasks.pop(number, None)
-        if task is not None:
-            task.cancel()

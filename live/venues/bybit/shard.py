@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from engine.venue import wire
-from engine.venue.wire import Kline, KlinePush, Reply
-from live.clock import Clock
+from engine.venue.wire import Reply
+from live.clock import Clock, Late, within
 from live.venues.bybit.budget import WindowBudget
-from live.venues.port import ClosedBar, Joined, Lost, Quiet, StreamItem, TopicOutcome, TopicState
+from live.venues.bybit.frames import Connect, FrameSocket, SocketClosed
+from live.venues.port import TopicState
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,8 @@ class ShardOptions:
 
     ping_s: float = 20.0  # the venue asks for a ping each 20 s
     pong_s: float = 10.0  # no pong for this long after a ping: the connection is dead
-    silence_s: float = 90.0  # candles are pushed each 1-60 s
+    silence_s: float = 90.0  # of one topic: candles are pushed each 1-60 s
+    stall_s: float = 0.0  # of all topics together; 0: no such limit
     answer_s: float = 10.0  # for the acknowledgement of a subscription
     open_s: float = 10.0
     backoff_first_s: float = 0.5
@@ -35,8 +35,6 @@ class ShardCounters:
     """What happened on a connection."""
 
     messages: int = 0
-    confirmed: int = 0
-    repeated: int = 0
     malformed: int = 0
     reconnects: int = 0
     failed_connects: int = 0
@@ -49,14 +47,30 @@ class ShardCounters:
 
 
 class Sink(Protocol):
-    """Where a connection puts what it reads."""
+    """What reads a connection's messages and hears what becomes of its topics."""
 
-    async def put(self, item: StreamItem) -> None:
-        """Queue an item, waiting for room."""
+    def decode(self, raw: bytes) -> Any:
+        """Read a frame: a `Reply`, or a push that names its ``topic``; `WireError` else."""
         ...
 
-    def tick(self, symbol: str, bar: Kline) -> None:
-        """Replace a symbol's open candle."""
+    async def push(self, shard: int, message: Any) -> None:
+        """Take a push of a topic that is wanted; may wait for room."""
+        ...
+
+    async def joined(self, shard: int, topics: tuple[str, ...]) -> None:
+        """Hear that topics receive data from now on."""
+        ...
+
+    async def lost(self, shard: int, topics: tuple[str, ...], reason: str) -> None:
+        """Hear that a connection ended."""
+        ...
+
+    async def quiet(self, shard: int, topic: str) -> None:
+        """Hear that a topic said nothing for too long."""
+        ...
+
+    async def outcome(self, topic: str, state: TopicState, reason: str = "") -> None:
+        """Hear the venue's verdict on a subscription."""
         ...
 
 
@@ -68,26 +82,37 @@ class _Dead(Exception):  # noqa: N818 - it names the event
 class _Session:
     """What belongs to one life of the connection."""
 
-    socket: ClientConnection
+    socket: FrameSocket
     joined: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     answers: dict[str, asyncio.Future[Reply]] = field(default_factory=dict)
-    heard: dict[str, float] = field(default_factory=dict)  # last message of a symbol
+    heard: dict[str, float] = field(default_factory=dict)  # last message of a topic
+    heard_s: float = 0.0  # last message of any topic
     pong_s: float = 0.0
     ping_open: bool = False
     blocked: bool = False  # the reader waits for room: what looks silent is only unread
 
 
 class Shard:
-    """One connection and the symbols placed on it."""
+    """One connection and the topics placed on it.
+
+    Parameters
+    ----------
+    number : int
+    url : str
+    sink : Sink
+        Reads what comes.
+    connect : Connect
+        Opens it: a real socket, or one inside the process.
+    """
 
     def __init__(
         self,
         number: int,
         *,
         url: str,
-        interval: str,
         sink: Sink,
+        connect: Connect,
         clock: Clock,
         rng: np.random.Generator,
         budget: WindowBudget,
@@ -100,32 +125,35 @@ class Shard:
         self.connected = False
         self.last_message_s = 0.0
         self._url = url
-        self._interval = interval
-        self._prefix = len(wire.kline_topic(interval, ""))
         self._sink = sink
+        self._connect = connect
         self._clock = clock
         self._rng = rng
         self._budget = budget
         self._options = options
         self._changed = asyncio.Event()
         self._retry_refused = False
-        self._confirmed: dict[str, int] = {}
+        self._renew: set[str] = set()
         self._requests = 0
         self._attempt = 0
 
-    # ------------------------------------------------------------------ symbols
+    # ------------------------------------------------------------------ topics
 
-    def add(self, symbol: str) -> None:
-        """Want a symbol."""
-        self.wanted.add(symbol)
-        self.chars += len(wire.kline_topic(self._interval, symbol)) + 3
+    def add(self, topic: str) -> None:
+        """Want a topic."""
+        self.wanted.add(topic)
+        self.chars += len(topic) + 3
         self._changed.set()
 
-    def remove(self, symbol: str) -> None:
-        """Want a symbol no more."""
-        self.wanted.discard(symbol)
-        self.chars -= len(wire.kline_topic(self._interval, symbol)) + 3
-        self._confirmed.pop(symbol, None)
+    def remove(self, topic: str) -> None:
+        """Want a topic no more."""
+        self.wanted.discard(topic)
+        self.chars -= len(topic) + 3
+        self._changed.set()
+
+    def renew(self, topic: str) -> None:
+        """Leave a topic and ask for it anew: it begins with a snapshot again."""
+        self._renew.add(topic)
         self._changed.set()
 
     def refresh(self) -> None:
@@ -140,15 +168,8 @@ class Shard:
         while True:
             await self._budget.take()
             try:
-                socket = await connect(
-                    self._url,
-                    ping_interval=None,  # the venue counts its own, text-frame pings
-                    compression=None,
-                    open_timeout=self._options.open_s,
-                    close_timeout=1.0,
-                    max_size=2**20,
-                )
-            except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, EOFError):
+                socket = await within(self._clock, self._connect(self._url), self._options.open_s)
+            except (SocketClosed, Late):
                 self.counters.failed_connects += 1
                 await self._back_off()
                 continue
@@ -159,11 +180,11 @@ class Shard:
                 reason = await self._live(session)
             finally:
                 self.connected = False
-                socket.transport.abort()  # a half-open socket would hold a polite close for long
+                socket.abort()  # a half-open socket would hold a polite close for long
             self.counters.reconnects += 1
             if self._clock.monotonic_s() - began_s > self._options.backoff_max_s:
                 self._attempt = 0  # it stood long enough: no reason to be slow
-            await self._sink.put(Lost(self.number, tuple(sorted(session.joined)), reason))
+            await self._sink.lost(self.number, tuple(sorted(session.joined)), reason)
             await self._back_off()
 
     async def _back_off(self) -> None:
@@ -190,7 +211,7 @@ class Shard:
             await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             error = task.exception()
-            if isinstance(error, _Dead | ConnectionClosed | OSError):
+            if isinstance(error, _Dead | SocketClosed):
                 return str(error) or type(error).__name__
             if error is not None:
                 raise error
@@ -201,36 +222,22 @@ class Shard:
     async def _read(self, session: _Session) -> None:
         recv = session.socket.recv
         while True:
-            raw = await recv(decode=False)
+            raw = await recv()
             self.counters.messages += 1
             now_s = self._clock.monotonic_s()
             self.last_message_s = now_s
             try:
-                message = wire.decode_stream(raw)
+                message = self._sink.decode(raw)
             except wire.WireError:
                 self.counters.malformed += 1  # one frame is lost, the connection goes on
                 continue
-            if isinstance(message, KlinePush):
-                await self._kline(session, message, now_s)
-            elif isinstance(message, Reply):
+            if isinstance(message, Reply):
                 self._reply(session, message, now_s)
-
-    async def _kline(self, session: _Session, push: KlinePush, now_s: float) -> None:
-        symbol = push.topic[self._prefix :]
-        if symbol not in self.wanted:
-            return  # still on its way when the topic was given up
-        session.heard[symbol] = now_s
-        self._attempt = 0  # data flows: the next failure starts with a short delay again
-        for bar in push.data:
-            if not bar.confirm:
-                self._sink.tick(symbol, bar)
-            elif self._confirmed.get(symbol) == bar.start:
-                self.counters.repeated += 1
-            else:
-                self._confirmed[symbol] = bar.start
-                self.counters.confirmed += 1
+            elif message.topic in self.wanted:  # else still on its way when it was given up
+                session.heard[message.topic] = session.heard_s = now_s
+                self._attempt = 0  # data flows: the next failure starts with a short delay again
                 session.blocked = True
-                await self._sink.put(ClosedBar(symbol, self.number, bar))
+                await self._sink.push(self.number, message)
                 session.blocked = False
 
     def _reply(self, session: _Session, reply: Reply, now_s: float) -> None:
@@ -250,56 +257,54 @@ class Shard:
             if self._retry_refused:
                 self._retry_refused = False
                 session.refused.clear()
-            gone = sorted(session.joined - self.wanted)
+            again, self._renew = self._renew, set()
+            gone = sorted(session.joined - self.wanted | session.joined & again)
             if gone:
                 await self._ask(session, "unsubscribe", gone)
                 session.joined.difference_update(gone)
             new = sorted(self.wanted - session.joined - session.refused)
             before = set(session.joined)
+            session.heard_s = self._clock.monotonic_s()
             size = self._options.topics_per_request
             for at in range(0, len(new), size):
                 await self._subscribe(session, new[at : at + size])
             fresh = tuple(sorted(session.joined - before))
             if fresh:
-                await self._sink.put(Joined(self.number, fresh))
+                await self._sink.joined(self.number, fresh)
             await self._changed.wait()
 
-    async def _subscribe(self, session: _Session, symbols: list[str]) -> None:
+    async def _subscribe(self, session: _Session, topics: list[str]) -> None:
         """Subscribe, halving a refused list until each bad topic stands alone."""
-        reply = await self._ask(session, "subscribe", symbols)
+        reply = await self._ask(session, "subscribe", topics)
         if reply.success or "already subscribed" in reply.ret_msg.lower():
             now_s = self._clock.monotonic_s()
-            for symbol in symbols:
-                session.joined.add(symbol)
-                session.heard[symbol] = now_s
-                await self._sink.put(TopicOutcome(symbol, TopicState.ACCEPTED))
-        elif len(symbols) == 1:
-            session.refused.add(symbols[0])
+            for topic in topics:
+                session.joined.add(topic)
+                session.heard[topic] = now_s
+                await self._sink.outcome(topic, TopicState.ACCEPTED)
+        elif len(topics) == 1:
+            session.refused.add(topics[0])
             self.counters.refused += 1
-            await self._sink.put(TopicOutcome(symbols[0], TopicState.REFUSED, reply.ret_msg))
+            await self._sink.outcome(topics[0], TopicState.REFUSED, reply.ret_msg)
         else:
-            middle = len(symbols) // 2
-            await self._subscribe(session, symbols[:middle])
-            await self._subscribe(session, symbols[middle:])
+            middle = len(topics) // 2
+            await self._subscribe(session, topics[:middle])
+            await self._subscribe(session, topics[middle:])
 
-    async def _ask(self, session: _Session, op: str, symbols: list[str]) -> Reply:
+    async def _ask(self, session: _Session, op: str, topics: list[str]) -> Reply:
         self._requests += 1
         key = f"{self.number}-{self._requests}"
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         session.answers[key] = answer
-        topics = [wire.kline_topic(self._interval, s) for s in symbols]
-        await session.socket.send(wire.encode_subscribe(op, topics, key), text=True)
-        late = asyncio.create_task(self._clock.sleep(self._options.answer_s))
         try:
-            await asyncio.wait({answer, late}, return_when=asyncio.FIRST_COMPLETED)
+            await session.socket.send(wire.encode_subscribe(op, topics, key))
+            return await within(self._clock, answer, self._options.answer_s)
+        except Late:
+            for topic in topics:
+                await self._sink.outcome(topic, TopicState.UNANSWERED)
+            raise _Dead(f"no answer to {op} within {self._options.answer_s:g} s") from None
         finally:
-            late.cancel()
             session.answers.pop(key, None)
-        if answer.done():
-            return answer.result()
-        for symbol in symbols:
-            await self._sink.put(TopicOutcome(symbol, TopicState.UNANSWERED))
-        raise _Dead(f"no answer to {op} within {self._options.answer_s:g} s")
 
     # ------------------------------------------------------------------ pulse
 
@@ -308,27 +313,31 @@ class Shard:
             self._requests += 1
             session.ping_open = True
             ping = wire.encode_ping(f"{self.number}-{self._requests}")
-            await session.socket.send(ping, text=True)
+            await session.socket.send(ping)
             await self._clock.sleep(self._options.pong_s)
             if session.ping_open and not session.blocked:
                 raise _Dead(f"no pong within {self._options.pong_s:g} s")
             await self._clock.sleep(max(0.0, self._options.ping_s - self._options.pong_s))
 
     async def _watch_silence(self, session: _Session) -> None:
-        limit_s = self._options.silence_s
+        limit_s, stall_s = self._options.silence_s, self._options.stall_s
         while True:
-            await self._clock.sleep(limit_s / 4.0)
+            await self._clock.sleep(min(limit_s, stall_s or limit_s) / 4.0)
             now_s = self._clock.monotonic_s()
+            if session.blocked or not session.joined:
+                continue
+            if stall_s and now_s - session.heard_s > stall_s:
+                raise _Dead(f"no data for {stall_s:g} s although the connection lives")
             heard = session.heard
             silent = sorted(s for s in session.joined if now_s - heard.get(s, now_s) > limit_s)
-            if not silent or session.blocked:
+            if not silent:
                 continue
             if len(silent) == len(session.joined):
                 raise _Dead(f"no data for {limit_s:g} s although the connection lives")
-            # Only some are silent: ask for those anew, and let REST be asked for what they missed.
+            # Only some are silent: ask for those anew, and let the sink know what they missed.
             self.counters.silent_topics += len(silent)
             await self._ask(session, "unsubscribe", silent)
             session.joined.difference_update(silent)
-            for symbol in silent:
-                await self._sink.put(Quiet(symbol, self.number))
+            for topic in silent:
+                await self._sink.quiet(self.number, topic)
             self._changed.set()

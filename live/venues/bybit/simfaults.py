@@ -50,7 +50,8 @@ ACT = frozenset(
         "wipe_closed",
     }
 )
-BOOK = frozenset({"resnapshot", "skip_u", "repeat_snapshot"})
+BOOK = frozenset({"resnapshot", "skip_u", "repeat_snapshot", "cross_book"})
+TICKER = frozenset({"ticker_stall"})
 PLANNED = (
     BEFORE
     | AFTER
@@ -62,6 +63,7 @@ PLANNED = (
     | CONNECT
     | ACT
     | BOOK
+    | TICKER
     | {"refuse_auth", "refuse_subscribe", "rest"}
 )
 _STOP_PARAMS = ("triggerPrice", "stopLoss", "takeProfit", "trailingStop")

@@ -96,7 +96,7 @@ class SimServer:
         self.minute = start - start % replay.interval_ms  # the candle that is open
         self.updates = updates
         self.venue = SimVenue(replay, interval, seed=seed, start_ms=start, rules=rules)
-        self.hub = Hub(self.venue)
+        self.venue.floor = self.hub = Hub(self.venue)
         self._clock = clock
         self._turn = asyncio.Lock()  # one advance at a time
         self._speed_changed = asyncio.Event()

@@ -13,10 +13,10 @@ import msgspec
 from engine.venue import wire
 from engine.venue.exchange.events import Liquidated
 from engine.venue.instrument import plain
+from engine.venue.market_view import FIRST_UPDATE, MarketView
 from live.venues.bybit import simcandles
-from live.venues.bybit.simfaults import BOOK, FaultPlan
+from live.venues.bybit.simfaults import BOOK, TICKER, FaultPlan
 from live.venues.bybit.simmarket import ticker_row
-from live.venues.bybit.simtrades import FIRST_UPDATE, MarketView
 
 _encode = msgspec.json.Encoder().encode
 _BEACON_MS = 3_000  # depth 1 is told again after so long without a change
@@ -47,10 +47,12 @@ def _push(topic: str, kind: str, data: Any, ts: int, **more: Any) -> bytes:
 class TickerFeed(Feed):
     """``tickers.{symbol}``: snapshot, then what changed."""
 
-    def __init__(self, view: MarketView, topic: str, symbol: str) -> None:
+    def __init__(self, view: MarketView, topic: str, symbol: str, plan: FaultPlan) -> None:
         self.symbol = symbol
         self._view = view
         self._topic = topic
+        self._plan = plan
+        self._silent_ms = 0  # says nothing before
         self._known = self._row()
 
     def _row(self) -> dict[str, str]:
@@ -65,6 +67,12 @@ class TickerFeed(Feed):
 
     def tick(self) -> list[bytes]:
         """Return what happened since the last tick."""
+        now = self._view.clock_ms
+        struck = self._plan.draw(TICKER, topic=self._topic, now_ms=now)
+        if struck is not None:
+            self._silent_ms = now + struck.ms
+        if now < self._silent_ms:
+            return []
         row = self._row()
         before = float(self._known["lastPrice"])
         after = float(row["lastPrice"])
@@ -74,7 +82,6 @@ class TickerFeed(Feed):
         self._known = row
         if not changed:
             return []
-        now = self._view.clock_ms
         return [_push(self._topic, "delta", {"symbol": self.symbol, **changed}, now, cs=now)]
 
 
@@ -181,11 +188,23 @@ class BookFeed(Feed):
             idle = self._depth == 1 and self._view.clock_ms - self._told_ms >= _BEACON_MS
             return self.first() if idle else []
         self._u += 1
+        if struck is not None and struck.kind == "cross_book":
+            return [self._crossed(bids, asks)]
         if struck is not None:  # skip_u: an update is lost on its way
             return []
         if self._depth == 1:
             return self.first()
         return [self._message("delta", _changes(bids, self._bids), _changes(asks, self._asks))]
+
+    def _crossed(self, bids: Mapping[Decimal, Decimal], asks: Mapping[Decimal, Decimal]) -> bytes:
+        """Write the change with a bid above every ask; the next change takes it away."""
+        told = _changes(bids, self._bids)
+        if self._asks:
+            wrong = max(self._asks)
+            self._bids = {**self._bids, wrong: Decimal(1)}
+            told.append([plain(wrong), "1"])
+            self._last = None  # the next tick is a change
+        return self._message("delta", told, _changes(asks, self._asks))
 
 
 class RpiFeed(BookFeed):
@@ -297,7 +316,6 @@ class LiquidationFeed(Feed):
 QUIET_TOPICS = frozenset({"adlAlert.USDT", "insurance.USDT", "insurance.USDC", "system.status"})
 _BOOKS = {str(depth): depth for depth in BOOK_DEPTHS} | {"rpi": 50, "full": 1000}
 _SIMPLE: Mapping[str, Callable[[MarketView, str, str], Feed]] = {
-    "tickers": TickerFeed,
     "publicTrade": TradeFeed,
     "allLiquidation": LiquidationFeed,
     "priceLimit": LimitFeed,
@@ -310,6 +328,8 @@ def make_feed(view: MarketView, topic: str, plan: FaultPlan) -> Feed | None:
         return Feed()
     kind, _, rest = topic.partition(".")
     middle, _, symbol = rest.partition(".")
+    if kind == "tickers":
+        return TickerFeed(view, topic, rest, plan) if rest in view.listings else None
     if kind in _SIMPLE:
         return _SIMPLE[kind](view, topic, rest) if rest in view.listings else None
     if symbol not in view.listings:

@@ -12,8 +12,10 @@ from live.venues.bybit.faults import Fault
 from live.venues.bybit.simdesk import Desk
 from live.venues.bybit.simdoor import Door, HttpReply, HttpRequest
 from live.venues.bybit.simfaults import FaultPlan
+from live.venues.bybit.simfloor import Floor
 from live.venues.bybit.simlimits import LimitRules, Limits
 from live.venues.bybit.simprivate import PrivateSession
+from live.venues.bybit.simpublicsession import PublicSession
 from live.venues.bybit.simsession import Origin, Session
 from live.venues.bybit.simtrade import TradeSession
 
@@ -48,6 +50,8 @@ class SimVenue:
         self.limits = Limits(rules)
         self.door = Door(self.desk, self.limits)
         self.sessions: dict[int, Session] = {}
+        self.floor = Floor(self.desk, self.plan)  # the public stream; the server puts its own here
+        self._minute = self.desk.now_ms - self.desk.now_ms % replay.interval_ms
         self._numbers = itertools.count(1)
         self._refused_until: dict[str, int] = {}
 
@@ -81,15 +85,19 @@ class SimVenue:
         ip: str = "127.0.0.1",
         max_active: str = "",
     ) -> Session | None:
-        """Open a signed stream; None = refused."""
+        """Open a stream; None = refused."""
         if not self.lets_in(stream, ip, wall_ms):
             return None
+        if stream == "public" and not self.floor.lets_in():
+            return None
         origin = Origin(next(self._numbers), ip, max_active)
-        session: Session = (
-            TradeSession(self.door, origin, wall_ms)
-            if stream == "trade"
-            else PrivateSession(self.desk, origin, wall_ms)
-        )
+        session: Session
+        if stream == "trade":
+            session = TradeSession(self.door, origin, wall_ms)
+        elif stream == "public":
+            session = PublicSession(self.floor, origin, wall_ms)
+        else:
+            session = PrivateSession(self.desk, origin, wall_ms)
         self.sessions[origin.number] = session
         return session
 
@@ -97,3 +105,23 @@ class SimVenue:
         """Forget a connection that is gone."""
         session.leave()
         self.sessions.pop(session.origin.number, None)
+
+    # ------------------------------------------------------------------ the market's pace
+
+    def play(self, to_ms: int) -> None:
+        """Let the market move to a time, and the public stream tell what happened on the way.
+
+        For whoever runs the venue inside a process; the server has a pace of its own.
+        """
+        length_ms = self.desk.view.replay.interval_ms
+        last = self.desk.view.replay.last
+        while self._minute <= last and self._minute + length_ms <= to_ms:
+            minute, self._minute = self._minute, self._minute + length_ms
+            self.desk.advance(self._minute)
+            self.floor.tell_closed(minute, self.desk.now_ms)
+        self.desk.advance(to_ms)
+        share = (to_ms - self._minute) / length_ms
+        if 0.0 < share < 1.0:
+            self.floor.tell_open(self._minute, share, to_ms)
+        for _ in self.floor.tell_feeds():
+            pass

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from engine.venue.instrument import plain
 from live.venues.bybit.faults import Fault
 from live.venues.bybit.simcandles import bounds, candles
 from live.venues.bybit.simlimits import LimitRules
@@ -250,3 +251,28 @@ async def test_an_address_has_so_many_public_connections_and_no_silent_ones() ->
         async with user.stream("public/linear") as s:
             with pytest.raises(ConnectionClosed):
                 await s.hear()
+
+
+def test_a_crossed_book_heals_with_its_next_update_and_a_stalled_ticker_tells_all_at_its_end() -> (
+    None
+):
+    v = Inside([Fault("cross_book", nth=2), Fault("ticker_stall", nth=2, ms=2 * STEP)])
+    book = make_feed(v.desk.view, f"orderbook.50.{SYMBOL}", v.venue.plan)
+    ticker = make_feed(v.desk.view, f"tickers.{SYMBOL}", v.venue.plan)
+    assert book is not None
+    assert ticker is not None
+    first = json.loads(book.first()[0])["data"]
+    sides = [{Decimal(p): Decimal(q) for p, q in first[side]} for side in "ba"]
+    crossed, heard = [], []
+    for _ in range(4):
+        v.pass_ms(STEP)
+        for frame in book.tick():
+            for side, changes in zip(sides, "ba", strict=True):
+                side.update({Decimal(p): Decimal(q) for p, q in json.loads(frame)["data"][changes]})
+        best = [{p for p, q in side.items() if q} for side in sides]
+        crossed.append(max(best[0]) >= min(best[1]))
+        heard.append([json.loads(f)["data"] for f in ticker.tick()])
+    assert crossed == [False, True, False, False]
+    assert [len(h) for h in heard] == [1, 0, 0, 1]
+    assert heard[-1][0]["lastPrice"] == plain(v.desk.view.last(SYMBOL))
+    assert v.fired == {"cross_book": 1, "ticker_stall": 1}
