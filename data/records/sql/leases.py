@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, cast, extract, func, select, tuple_, update
-from sqlalchemy.types import BigInteger
+from sqlalchemy import Connection, select, text, tuple_, update
 
 from data.records import tables as t
 from data.records.rows import Lease, LeaseHeld
 from data.records.sql.words import chunks, insert_once, many, run_many
 
 _FIRST = insert_once(t.leases)
+# Not now(): that is the transaction's begin, before the lock was waited for.
+_SERVER_MS = text(
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint".replace(":", "\\:")
+)
 
 
 def _now_ms(c: Connection, given_ms: int) -> int:
     """Return the store's clock: the server's own where there is one, else what was given."""
     if c.dialect.name != "postgresql":
         return given_ms
-    seconds = extract("epoch", func.clock_timestamp())
-    return c.execute(select(cast(seconds * 1000, BigInteger))).scalar_one()
+    return c.execute(_SERVER_MS).scalar_one()
 
 
 def acquire(
