@@ -24,10 +24,15 @@ _KEPT = 512  # newest signals and ends kept for engines that start later
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """High-water marks by symbol: the newest breakout and the newest end that were told."""
+    """High-water marks by symbol: the newest breakout and the newest end that were told.
+
+    `recent` and `over` are what was told, for engines that start after the next start.
+    """
 
     signals: dict[str, int] = {}
     ends: dict[str, int] = {}
+    recent: tuple[Signal, ...] = ()
+    over: tuple[SignalEnd, ...] = ()
 
 
 def signal_of(
@@ -111,13 +116,20 @@ class Teller:
 
     def marks(self) -> Told:
         """Return what a snapshot keeps."""
-        return Told(signals=dict(self._signals), ends=dict(self._ends))
+        return Told(
+            signals=dict(self._signals),
+            ends=dict(self._ends),
+            recent=tuple(self._recent.values()),
+            over=tuple(self._over.values()),
+        )
 
     def load(self, told: Told) -> None:
         """Take the marks of an earlier life; a newer one of this life stays."""
         for mine, old in ((self._signals, told.signals), (self._ends, told.ends)):
             for symbol, t in old.items():
                 mine[symbol] = max(mine.get(symbol, 0), t)
+        self._recent = {s.symbol: s for s in told.recent} | self._recent
+        self._over = {e.symbol: e for e in told.over} | self._over
 
     # ------------------------------------------------------------------ events
 
@@ -151,9 +163,7 @@ class Teller:
             del self._recent[next(iter(self._recent))]
         return [signal]
 
-    def _end(
-        self, record: np.ndarray, t: int, kind: int, now_ms: int
-    ) -> list[Signal | SignalEnd]:
+    def _end(self, record: np.ndarray, t: int, kind: int, now_ms: int) -> list[Signal | SignalEnd]:
         symbol = self._symbol_of(int(record["symbol_id"]))
         if t <= self._ends.get(symbol, 0) or now_ms - t > self._end_ms:
             return []
@@ -171,7 +181,7 @@ class Teller:
             del self._over[next(iter(self._over))]
         return [end]
 
-    # ------------------------------------------------------------------ for engines that start later
+    # ------------------------------------------------------------------ for late starters
 
     def fresh(self, now_ms: int) -> tuple[Signal, ...]:
         """Return the signals of this life that are still fresh and whose setup is not over."""
@@ -185,5 +195,3 @@ class Teller:
         """Return the newest end of each coin, of those later than `since` (symbol to ms)."""
         known = since or {}
         return tuple(e for e in self._over.values() if e.t > known.get(e.symbol, 0))
-
-
