@@ -42,6 +42,12 @@ class Settings(BaseSettings):
         description="Port of the API and the pages; PORT or ZION_PORT sets it. 0 = any free one.",
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Port of the metrics; without it there are none."
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address the metrics listen on; keep it inside."
+    )
     venue: Literal["sim", "paper", "demo", "testnet", "live"] = Field(
         default="sim", description="Highest mode this deployment allows."
     )
