@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         default=SecretStr(""),
         validation_alias=_env("database_url", "DATABASE_URL", "ZION_DATABASE_URL"),
-        description="Database: `sqlite:///FILE` or `postgresql://...`; `<home>/zion.db` without it.",
+        description="`sqlite:///FILE` or `postgresql://...`; without it `<home>/zion.db`.",
     )
     keys_file: Path | None = Field(
         default=None,

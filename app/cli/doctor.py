@@ -1,4 +1,4 @@
-"""`zion doctor`: is everything there that this deployment needs?"""
+"""`zion doctor`: whether everything is there that this deployment needs."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -32,10 +32,8 @@ def doctor(json: JsonOption = False, ascii: AsciiOption = False) -> None:  # noq
 
     out = Out(json=json, ascii=ascii)
     loaded = load_settings()
-    mode = loaded.settings.venue.upper()
-    out.title(
-        f"zion doctor · {mode} · version {version('zion-core')} · python {python_version()}\n"
-    )
+    mode, own = loaded.settings.venue.upper(), version("zion-core")
+    out.title(f"zion doctor · {mode} · version {own} · python {python_version()}\n")
     found = collect(loaded.settings, loaded.sources, SystemClock())
     told = {"ok": out.ok, "look": out.look, "broken": out.broken, "skipped": _skipped(out)}
     for check in found:
