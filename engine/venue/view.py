@@ -71,6 +71,29 @@ class News:
         )
 
 
+def is_covered(position: PositionReport, orders: Iterable[OrderReport]) -> bool:
+    """Tell whether a working stop on the losing side covers all of a position."""
+    if position.stop_loss:
+        return True
+    kinds = ("StopLoss", "TrailingStop", "PartialStopLoss")
+    covered = ZERO
+    for order in orders:
+        if not order.is_open or order.symbol != position.symbol:
+            continue
+        if order.position_idx != position.position_idx or order.side == position.side:
+            continue
+        if order.stop_order_type not in kinds and not (
+            order.reduce_only and order.stop_order_type == "Stop"
+        ):
+            continue
+        if order.trigger_direction == (_RISES if position.side == "Buy" else _FALLS):
+            continue  # it takes profit, or waits for one before it begins to trail
+        if order.stop_order_type == "StopLoss" or not order.qty:
+            return True  # of the whole position, whatever its size
+        covered += order.qty - order.cum_exec_qty
+    return covered >= position.size
+
+
 @dataclass(slots=True)
 class _OrderEntry:
     """The newest words about an order, and the most that was ever filled of it."""
@@ -177,24 +200,7 @@ class AccountView:
 
     def unprotected(self) -> list[PositionReport]:
         """Return the positions that no working stop covers, on the losing side."""
-        return [p for p in self.positions() if not p.stop_loss and not self._has_stop(p)]
-
-    def _has_stop(self, position: PositionReport) -> bool:
-        kinds = ("StopLoss", "TrailingStop", "PartialStopLoss")
-        covered = ZERO
-        for order in self.open_orders(position.symbol):
-            if order.position_idx != position.position_idx or order.side == position.side:
-                continue
-            if order.stop_order_type not in kinds and not (
-                order.reduce_only and order.stop_order_type == "Stop"
-            ):
-                continue
-            if order.trigger_direction == (_RISES if position.side == "Buy" else _FALLS):
-                continue  # it takes profit, or waits for one before it begins to trail
-            if order.stop_order_type == "StopLoss" or not order.qty:
-                return True  # of the whole position, whatever its size
-            covered += order.qty - order.cum_exec_qty
-        return covered >= position.size
+        return [p for p in self.positions() if not is_covered(p, self.open_orders(p.symbol))]
 
     # ------------------------------------------------------------------ merging
 

@@ -233,6 +233,8 @@ class AccountFeed:
         Told what changed, at once; executions come to it exactly once.
     on_down : callable or None
         Told that the stream fell, and whether the key itself was refused.
+    on_read : callable or None
+        Told of every whole reading, after its news: the view is true now.
     """
 
     def __init__(
@@ -243,6 +245,7 @@ class AccountFeed:
         *,
         on_news: OnNews,
         on_down: Callable[[StreamDown], None] | None = None,
+        on_read: Callable[[], None] | None = None,
         view: AccountView | None = None,
         since_ms: int | None = None,
         options: FeedOptions | None = None,
@@ -258,6 +261,7 @@ class AccountFeed:
         self._clock = clock
         self._on_news = on_news
         self._on_down = on_down
+        self._on_read = on_read
         self._since_ms = since_ms
         self._options = options or FeedOptions()
         self._due = asyncio.Event()
@@ -272,6 +276,10 @@ class AccountFeed:
         """
         if self.view.by_link(order_link_id) is None:
             self._expected[order_link_id] = Expected(symbol, sent_ms)
+
+    def ask(self) -> None:
+        """Read the account anew, now: something does not fit."""
+        self._due.set()
 
     @property
     def exposed(self) -> bool:
@@ -341,6 +349,8 @@ class AccountFeed:
                 wait_s = self._options.check_s if self.up else self._options.poll_s
                 if outcome.unsettled or self._expected:
                     wait_s = min(wait_s, self._options.settle_s)
+                if self._on_read is not None:
+                    self._on_read()
                 if not self.up or self._again:
                     self.view.stale = True  # true a moment ago, which is not now
             await self._rest(wait_s, urgent=isinstance(outcome, Resynced))

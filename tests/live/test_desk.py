@@ -1,5 +1,6 @@
 """What users hear of the market: the real service and clients, on virtual time, with faults."""
 
+import itertools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def test_a_breakout_is_told_once_with_the_book_of_its_moment(tmp_path: Path) -> 
             times.setdefault(value.symbol, []).append(at_ms)
         assert world.symbol in times
         for stamps in times.values():
-            assert all(b - a >= 999 for a, b in zip(stamps, stamps[1:], strict=False))
+            assert all(b - a >= 999 for a, b in itertools.pairwise(stamps))
         await service.stop()
 
     play(tmp_path, story)

@@ -35,13 +35,13 @@ from engine.venue.exchange.machine import Exchange
 from engine.venue.exchange.records import Account, Position
 from engine.venue.instrument import Instrument
 from engine.venue.listings import Listings
+from engine.venue.market_view import MarketView
 from engine.venue.replay import Replay
 from engine.venue.tape import Tape
 from engine.venue.words import ExecType, MarginMode
 from live.venues.bybit.simauth import ApiKey, KeyRing
 from live.venues.bybit.simbook import ThinnableBook
 from live.venues.bybit.simfaults import FaultPlan
-from live.venues.bybit.simtrades import MarketView
 
 _FUNDING_RATE = 0.0001  # of a contract whose history has none
 CLOSED_KEPT = 500  # closed orders that realtime remembers

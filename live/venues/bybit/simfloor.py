@@ -15,9 +15,9 @@ from live.venues.bybit.faults import Fault
 from live.venues.bybit.simtopics import Feed, LiquidationFeed, make_feed
 
 if TYPE_CHECKING:
+    from engine.venue.market_view import MarketView
     from live.venues.bybit.simdesk import Desk
     from live.venues.bybit.simfaults import FaultPlan
-    from live.venues.bybit.simtrades import MarketView
 
 _CUTS = ("close", "abort")
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from engine.venue import wire
 from engine.venue.instrument import plain
+from engine.venue.market_view import MarketView
 from engine.venue.wire import number
 from engine.venue.words import InstrumentStatus
 from live.venues.bybit.simanswer import Params, Refused, text, whole
 from live.venues.bybit.simcandles import candles, served
-from live.venues.bybit.simtrades import MarketView
 
 _KLINE_DEFAULT, _INSTRUMENTS_DEFAULT = 200, 500
 OTHER_CATEGORIES = frozenset({"inverse", "spot", "option"})

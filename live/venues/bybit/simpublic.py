@@ -8,10 +8,10 @@ from urllib.parse import quote
 import numpy as np
 
 from engine.venue.instrument import Instrument, plain
+from engine.venue.market_view import FIRST_UPDATE, MarketView
 from engine.venue.wire import number
 from live.venues.bybit.simanswer import Params, Refused, page_size, text, whole
 from live.venues.bybit.simmarket import LISTS, Endpoint, category, symbol_of
-from live.venues.bybit.simtrades import FIRST_UPDATE, MarketView
 
 _FUNDING_MAX, _INTEREST_MAX, _RATIO_MAX, _TRADES_MAX, _BOOK_MAX = 200, 200, 500, 1000, 1000
 _RPI_MAX = 50

@@ -13,10 +13,10 @@ import msgspec
 from engine.venue import wire
 from engine.venue.exchange.events import Liquidated
 from engine.venue.instrument import plain
+from engine.venue.market_view import FIRST_UPDATE, MarketView
 from live.venues.bybit import simcandles
 from live.venues.bybit.simfaults import BOOK, TICKER, FaultPlan
 from live.venues.bybit.simmarket import ticker_row
-from live.venues.bybit.simtrades import FIRST_UPDATE, MarketView
 
 _encode = msgspec.json.Encoder().encode
 _BEACON_MS = 3_000  # depth 1 is told again after so long without a change
