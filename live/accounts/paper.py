@@ -140,6 +140,8 @@ class PaperAccount:
         if line.due is not None:
             self._funding[line.due[0]] = line.due[1:]
             return
+        if line.funding is not None:
+            self._funding.pop(line.funding[0], None)
         command = _command(line)
         if command is not None:
             self._exchange.step(command, line.at_ms)
@@ -184,9 +186,11 @@ class PaperAccount:
 
     def _pay_funding(self, symbol: str, quote: Quote) -> None:
         due = self._funding.get(symbol)
-        if due is not None and quote.ts >= due[0] and self._exchange.needs_price(symbol):
-            rate = due[1]
-            self._step(Line(at_ms=self._clock.now_ms(), funding=(symbol, rate)), always=False)
+        if due is not None and quote.ts >= due[0]:
+            del self._funding[symbol]
+            if symbol in self._exchange.instruments:
+                line = Line(at_ms=self._clock.now_ms(), funding=(symbol, due[1]))
+                self._step(line, always=True)
         if quote.funding_rate is None or quote.next_funding_ms <= quote.ts:
             return
         rate = exact(round(quote.funding_rate, _RATE_DIGITS))
