@@ -1,7 +1,8 @@
-"""The market layer's composition root: wires it to the outside world."""
+"""The composition root: wires the parts to the outside world, as the settings say."""
 
 import numpy as np
 
+from data.records.port import Store
 from engine.pipeline.profile import Profile
 from live.clock import Clock, SystemClock
 from live.service import MarketService
@@ -34,3 +35,17 @@ def build_market_service(
     stream = BybitPublicStream(settings.ws_url, profile.interval, clock, rng, options=options)
     rest = BybitPublicRest(settings.rest_url, clock)
     return MarketService(settings, profile, clock=clock, rest=rest, stream=stream)
+
+
+async def open_store(settings: Settings, *, clock: Clock | None = None) -> Store:
+    """Open the store that the settings name; a file of our own is made, or brought up to date.
+
+    Raises
+    ------
+    DataError
+        It cannot be used, or a database that others may share has another schema.
+    """
+    from data.records.opening import open_store as open_address
+
+    address = settings.database_address
+    return await open_address(address, clock or SystemClock(), upgrade=address.startswith("sqlite"))
