@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 
-
 from engine.account.commands import DayRecord
 from engine.account.draft import Draft
 from engine.account.entry import withdraw_all
@@ -126,7 +125,7 @@ def _take(draft: Draft, after: Breaker) -> None:
     if after.state == before.state and after.until_ms == before.until_ms:
         return
     halted = after.state == HALTED
-    draft.audit("breaker", before=before.state, after=after.state, cause=after.cause)
+    draft.audit("breaker", before=before.state, after=after.state, why=after.cause)
     draft.alert(
         "breaker",
         f"breaker:{after.state}:{after.cause}:{draft.at_ms}",
@@ -138,5 +137,3 @@ def _take(draft: Draft, after: Breaker) -> None:
     )
     if halted and before.state != HALTED:
         withdraw_all(draft, "breaker")
-
-

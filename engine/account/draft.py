@@ -29,9 +29,10 @@ READ_EVERY_MS = 2_000  # the account is not asked for more often
 class Draft:
     """One decision while it is being made. Lives inside one call of `decide`."""
 
-    __slots__ = ("at_ms", "commands", "params", "records", "state", "touched")
+    __slots__ = ("at_ms", "before", "commands", "params", "records", "state", "touched")
 
     def __init__(self, state: AccountState, params: UserSettings, at_ms: int) -> None:
+        self.before = state
         self.at_ms = max(at_ms, state.at_ms)  # time never falls
         self.state = state if self.at_ms == state.at_ms else replace(state, at_ms=self.at_ms)
         self.params = params
@@ -62,9 +63,9 @@ class Draft:
         """Store a trade, changed; a move of its status that is not listed is not made."""
         before = self.trade(trade.trade_id)
         status = changes.get("status", trade.status)
-        if before is not None and status != before.status:
-            if status not in TRADE_MOVES[before.status]:
-                changes["status"] = status = before.status
+        moves = before is not None and status != before.status
+        if before is not None and moves and status not in TRADE_MOVES[before.status]:
+            changes["status"] = before.status
         trade = replace(trade, **changes)
         trades, ended = self.state.trades, self.state.ended
         if trade.is_live:
@@ -188,11 +189,15 @@ class Draft:
         self.records.append(record)
 
     def record_trades(self) -> None:
-        """Write every trade that changed, once, as it stands at the end."""
+        """Write every trade that reads differently now, once, as it stands at the end."""
         for trade_id in self.touched:
-            trade = self.trade(trade_id)
-            if trade is not None:
-                self.records.append(trade_record(trade))
+            now = self.trade(trade_id)
+            then = self.before.trades.get(trade_id) or self.before.ended.get(trade_id)
+            if now is None:
+                continue
+            row = trade_record(now)
+            if then is None or row != trade_record(then):
+                self.records.append(row)
 
 
 def trade_record(trade: Trade) -> TradeRecord:

@@ -82,7 +82,9 @@ def _verdict(draft: Draft, message: SignalHeard, trade_id: str) -> Trade | Verdi
         return _refused(signal, No(plan.reason, words, str(plan.value), str(plan.limit)))
     quote = message.quote
     if plan.mode == NEXT_OPEN and quote is not None and quote.ask > plan.chase:
-        words = f"{signal.symbol} ran away: {quote.ask:g} asked, the entry goes up to {plan.chase:g}."
+        words = (
+            f"{signal.symbol} ran away: {quote.ask:g} asked, the entry goes up to {plan.chase:g}."
+        )
         return _refused(signal, No("chased", words, f"{quote.ask:g}", f"{plan.chase:g}"))
     request = request_of(signal, plan, message.contract, quote, draft)
     book = risk_book(draft.state)
@@ -123,7 +125,11 @@ def _not_wanted(draft: Draft, signal: Signal, contract: Instrument) -> No | None
     score, residual = signal.level_score, signal.residual_share
     wants = (
         (contract.symbol == name, "bad_numbers", "its contract is another coin's"),
-        (signal.profile == params.profile, "other_profile", f"profile {signal.profile} is not yours"),
+        (
+            signal.profile == params.profile,
+            "other_profile",
+            f"profile {signal.profile} is not yours",
+        ),
         (signal.interval_ms in params.intervals_ms, "other_interval", "not an interval of yours"),
         (signal.t > draft.state.heard_floor_ms, "signal_old", "the signal is too old"),
         (

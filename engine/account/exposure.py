@@ -26,7 +26,10 @@ def blocked(state: AccountState) -> str:
         (state.key_refused, "the venue refuses the key"),
         (not state.read_ms, f"the account is not known ({state.lost_reason})"),
         (state.margin_mode == PORTFOLIO, "the account is in portfolio margin mode"),
-        (bool(state.differences), "the books differ from the venue: " + "; ".join(state.differences)),
+        (
+            bool(state.differences),
+            "the books differ from the venue: " + "; ".join(state.differences),
+        ),
     )
     return next((words for holds, words in reasons if holds), "")
 

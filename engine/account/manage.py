@@ -1,5 +1,6 @@
 """Leading what is held: at every bar's close exactly as research does, and the clock between."""
 
+from decimal import Decimal
 from math import isfinite
 
 from engine.account import exits, targets
@@ -51,7 +52,7 @@ def entry_bar_ms(trade: Trade) -> int:
     return trade.opened_ms - trade.opened_ms % trade.interval_ms
 
 
-def _highest(trade: Trade, bar: BarClosed, begins_ms: int):  # noqa: ANN202
+def _highest(trade: Trade, bar: BarClosed, begins_ms: int) -> Decimal:
     """Return the highest price held: in a limit's own bar the high may be older than the fill."""
     seen = exact(bar.high)
     inside = not trade.plan.market and exact(bar.open) > trade.plan.entry
@@ -104,11 +105,11 @@ def on_stop(draft: Draft, message: StopAnswered) -> None:
         _stop_stands(draft, trade, message)
     elif said.action is Action.CLOSE_NOW:
         draft.audit("stop_too_late", trade_id=trade.trade_id, stop=message.stop_loss)
-        exits.want(draft, draft.put(trade, stop_ms=0), trade.stop_kind)
+        exits.want(draft, trade, trade.stop_kind)
     elif said.action is Action.STOP_USER:
         refuse_key(draft, message.code, message.text)
     else:
-        trade = draft.put(trade, stop_ms=0, stop_tries=trade.stop_tries + 1)
+        trade = draft.put(trade, stop_ms=draft.at_ms, stop_tries=trade.stop_tries + 1)
         draft.read_account(f"{trade.symbol}: the stop could not be set")
         if trade.stop_tries == STOP_TRIES_MAX:
             draft.alert(
@@ -122,13 +123,10 @@ def on_stop(draft: Draft, message: StopAnswered) -> None:
 
 
 def _stop_stands(draft: Draft, trade: Trade, message: StopAnswered) -> None:
-    newest = message.stop_loss == trade.stop_loss
     before = trade.stop_set
     if before is not None and message.stop_loss < before:
         return  # an answer that comes late: a tighter one stands
-    trade = draft.put(
-        trade, stop_set=message.stop_loss, stop_ms=0 if newest else trade.stop_ms, stop_tries=0
-    )
+    trade = draft.put(trade, stop_set=message.stop_loss, stop_tries=0)
     if before == message.stop_loss or trade.stop_kind == "stop":
         return
     draft.alert(
@@ -186,11 +184,6 @@ def tick(draft: Draft, trade: Trade) -> None:
     trade = _late_time_stop(draft, trade)
     trade = _stop_again(draft, trade)
     _look_at_odd(draft, trade)
-    draft.touched.setdefault(trade.trade_id, None) if _needs_care(trade) else None
-
-
-def _needs_care(trade: Trade) -> bool:
-    return bool(trade.exit_wish) or trade.status in ("open", "closing")
 
 
 def _late_time_stop(draft: Draft, trade: Trade) -> Trade:
@@ -209,8 +202,10 @@ def _stop_again(draft: Draft, trade: Trade) -> Trade:
         return trade
     if wanted <= stands or trade.exit_wish:
         return trade
-    asked_ms = draft.at_ms - trade.stop_ms
-    if trade.stop_ms and asked_ms < STOP_ANSWER_MS:
+    wait_ms = STOP_ANSWER_MS
+    if trade.stop_tries:
+        wait_ms = STOP_AGAIN_MS if trade.stop_tries < STOP_TRIES_MAX else STOP_SLOW_MS
+    if draft.at_ms - trade.stop_ms < wait_ms:
         return trade
     return draft.move_stop(trade, wanted, trade.stop_kind)
 

@@ -111,7 +111,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     stop_loss: Decimal | None = None  # where the stop belongs, as decided last
     stop_set: Decimal | None = None  # where the venue has it, as far as it has said
     stop_kind: str = "stop"  # stop | breakeven | trail
-    stop_ms: int = 0  # a move under way since; 0: none
+    stop_ms: int = 0  # the last move was asked then
     stop_tries: int = 0
     stopped_ms: int = 0  # the stop was hit; what is held still must go
     highest: Decimal = ZERO
