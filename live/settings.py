@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds without a message of a topic before it is asked for anew.",
     )
+    signal_fresh_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="Seconds after its close for which a breakout found late is still told.",
+    )
     snapshot_every_s: float = Field(
         default=60.0, gt=0, description="Seconds between two snapshots of the detector's state."
     )
