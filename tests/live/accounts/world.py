@@ -253,6 +253,13 @@ class World:
     def calm(self) -> None:
         """Let the market stand still but for what a test says."""
         self.still = True
+        exchange, played = self.venue.desk.exchange, self.venue.desk.tape.quote
+
+        def quote(symbol: str) -> Decimal:
+            price = exchange.prices.get(symbol)
+            return price.mark if price is not None else played(symbol)
+
+        self.venue.desk.tape.quote = quote
 
     def by_hand(self, user: str, action: str, symbol: str = SYMBOL) -> None:
         """A person at the venue's screen."""
