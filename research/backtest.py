@@ -58,6 +58,7 @@ class _Ask(NamedTuple):
 
 
 def check_times(start_ms: int | None, end_ms: int | None) -> None:
+    """Refuse a stretch of time that ends before it begins."""
     if start_ms is not None and end_ms is not None and end_ms <= start_ms:
         raise UsageError("--end is not after --start")
 
