@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from app.api.main import create_app
+from app.api.metrics import MetricsServer, market_figures, serve_metrics
 from engine.errors import DataError
 from live.compose import build_market_service
 from live.service import MarketService
@@ -20,6 +21,16 @@ DRAIN_S = 5
 async def _market(service: MarketService) -> None:
     await service.start()
     await service.failure()
+
+
+def _metrics(service: MarketService, settings: Settings) -> MetricsServer | None:
+    if settings.metrics_port is None:
+        return None
+    return serve_metrics(
+        lambda: market_figures(service.health()),
+        host=settings.metrics_host,
+        port=settings.metrics_port,
+    )
 
 
 class _Server(uvicorn.Server):
@@ -60,6 +71,7 @@ async def run(settings: Settings) -> None:
         with contextlib.suppress(NotImplementedError, RuntimeError):
             loop.add_signal_handler(number, over.set)
     market = asyncio.create_task(_market(service), name="market")
+    metrics = _metrics(service, settings)
     http = asyncio.create_task(server.serve(), name="http")
     signalled = asyncio.create_task(over.wait(), name="signal")
     try:
@@ -71,5 +83,7 @@ async def run(settings: Settings) -> None:
         market.cancel()
         await asyncio.gather(market, return_exceptions=True)
         await service.stop()
+        if metrics is not None:
+            await asyncio.to_thread(metrics.close)
     for task in done - {signalled}:
         task.result()

@@ -199,7 +199,9 @@ class _Writer:
         )
 
     def trade(self, record: TradeRecord) -> None:
-        self._out.trades[record.trade_id] = record
+        # As it will be read again: a Decimal in the detail is text, a tuple a list.
+        detail = msgspec.json.decode(canonical(record.detail))
+        self._out.trades[record.trade_id] = msgspec.structs.replace(record, detail=detail)
 
     def day(self, record: DayRecord) -> None:
         self._out.days[record.day] = record

@@ -31,3 +31,9 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     cost_r_max: Decimal = Decimal("0.15")  # round trip in R
     orders_per_min: int = 20
     loss_floor_usdt: Decimal = Decimal(10)  # equity below it: no entries
+    quote_age_max_ms: int = 5_000  # older quotes decide nothing
+    signal_bars_max: int = 2  # so many bars after its own a signal is too old
+    price_gap_max: Decimal = Decimal("0.20")  # between entry, book and mark, as a share
+    liquidation_gap_r: Decimal = Decimal("0.25")  # the least way from stop to liquidation, in R
+    funding_close_r: Decimal = Decimal("0.30")  # a payment that takes this much: out before it
+    funding_close_min: int = 5  # ... so many minutes before, when the rate is all but settled

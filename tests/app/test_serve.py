@@ -80,20 +80,31 @@ def _serving(tmp_path: Path, port: int, **env: str) -> subprocess.Popen[bytes]:
 async def test_a_signal_saves_the_state_and_ends_without_error(tmp_path: Path) -> None:
     market = make_market(np.random.default_rng(3), symbols=2, days=12)
     replay = Replay(STEP_MS, market.bars["15m"])
-    port = _free_port()
+    port, metrics_port = _free_port(), _free_port()
     sim = SimServer(replay, "15m", SystemClock(), speed="hold", start_ms=replay.default_start())
     async with sim.running() as addresses:
         process = _serving(
-            tmp_path, port, ZION_REST_URL=addresses["rest"], ZION_WS_URL=addresses["ws"]
+            tmp_path,
+            port,
+            ZION_REST_URL=addresses["rest"],
+            ZION_WS_URL=addresses["ws"],
+            ZION_METRICS_PORT=str(metrics_port),
         )
         try:
             await _until(process, f"http://127.0.0.1:{port}/ready")
+            assert "zion_market_live 1.0" in await asyncio.to_thread(_text, metrics_port)
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, 60) == 0
         finally:
             process.kill()
             process.wait()
     assert _snapshots(tmp_path)
+
+
+def _text(metrics_port: int) -> str:
+    address = f"http://127.0.0.1:{metrics_port}/metrics"
+    with urllib.request.urlopen(address, timeout=20) as answer:
+        return answer.read().decode()
 
 
 def _snapshots(home: Path) -> list[Path]:
