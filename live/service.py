@@ -5,40 +5,33 @@ from collections import deque
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from engine.bars import INTERVAL_MS
-from engine.messages import Phase
 from engine.pipeline.profile import Profile
 from live.bus import LocalBus, Overflow, Subscription
 from live.clock import Clock
+from live.market.answers import Answers
 from live.market.catchup import Fetcher
 from live.market.collate import Batch, Collator
+from live.market.desk import Desk
+from live.market.keeper import ContextKeeper, Contexts, FileKeeper, Keepers, Offload, StoreKeeper
 from live.market.readmodel import EventLog, ReadModel
 from live.market.recovery import Recovery
 from live.market.repair import RepairOptions
 from live.market.scanner import Scan, Scanner, warm_scanner
-from live.market.snapshot import write_snapshot
+from live.market.signals import Teller
+from live.market.snapshot import Kept
 from live.market.stream import Pump
 from live.market.universe import Rules, Universe, select
-from live.market.views import (
-    BarsClosed,
-    BoardRow,
-    BoardView,
-    CoinView,
-    EventView,
-    HealthView,
-    PhaseEvents,
-    PriceTick,
-    UniverseChanged,
-)
+from live.market.views import BarsClosed, PhaseEvents, PriceTick, UniverseChanged
 from live.settings import Settings
-from live.venues.port import Ok, PublicRest, PublicStream
+from live.venues.port import MarketStream, Ok, PublicRest, PublicStream
 
 _NOTES = 50
+_ENDS_BARS = 200  # the end of a setup older than this concerns nobody
 
 
-class MarketService:
+class MarketService(Answers):
     """The shared market layer: one interval, one profile, all eligible coins.
 
     Parameters
@@ -48,6 +41,12 @@ class MarketService:
         Its interval is the one watched.
     clock, rest, stream
         The outside world.
+    market : MarketStream, optional
+        Tickers and books; without it every quote is unknown.
+    offload : callable
+        Runs long work: on a thread, or in place (`live.market.keeper.inline`) in a simulation.
+    store : Contexts, optional
+        Keeps the coins' contexts beside the file.
     bus : LocalBus, optional
         Where news goes; an own one by default.
 
@@ -64,7 +63,10 @@ class MarketService:
         clock: Clock,
         rest: PublicRest,
         stream: PublicStream,
+        market: MarketStream | None = None,
         bus: LocalBus | None = None,
+        offload: Offload = asyncio.to_thread,
+        store: Contexts | None = None,
     ) -> None:
         self.settings = settings
         self.profile = profile
@@ -97,6 +99,24 @@ class MarketService:
         self._clock = clock
         self._rest = rest
         self._stream = stream
+        self._offload = offload
+        self._keeper = self._keepers(store)
+        self.desk = Desk(
+            bus=self.bus,
+            clock=clock,
+            stream=market,
+            rest=rest,
+            teller=Teller(
+                profile.name,
+                self.interval,
+                self.collator.symbol,
+                self.quote,
+                fresh_ms=int(settings.signal_fresh_s * 1000.0),
+                end_ms=_ENDS_BARS * interval_ms,
+            ),
+            venue_ms=self.venue_ms,
+            note=self.note,
+        )
         self._recovery = Recovery(
             self.scanner,
             self.collator,
@@ -104,6 +124,8 @@ class MarketService:
             (self.log.raw, self._remember),
             Fetcher(rest, clock, self.interval, interval_ms),
             self.note,
+            keeper=self._keeper,
+            offload=offload,
             warmup_bars=settings.warmup_bars,
             settle_s=settings.settle_s,
         )
@@ -140,17 +162,23 @@ class MarketService:
     async def start(self) -> None:
         """Recover what was known, replay what was missed, follow the stream; returns when live."""
         await self._set_status("starting")
-        await asyncio.to_thread(warm_scanner)  # health answers meanwhile
+        await self._offload(warm_scanner)  # health answers meanwhile
         self._failed = asyncio.get_running_loop().create_future()
         venue_ms = await self._first_universe()
-        await self._recovery.start(self.universe.symbols, venue_ms, self.snapshot_path)
+        await self._recovery.start(self.universe.symbols, venue_ms, self._remember_told)
         self._stream.watch(self.universe.symbols)
         await self._stream.start()
+        self.desk.watch(self.universe.symbols)
+        self.desk.arm(self.armed())
+        await self.desk.start()
         for job, name in (
             (self.pump.run(), "market-pump"),
             (self._publish_ticks(), "market-ticks"),
             (self._refresh_universe(), "market-universe"),
             (self._save_now_and_then(), "market-snapshot"),
+            (self.desk.keep_quotes(), "market-quotes"),
+            (self.desk.keep_regime(), "market-regime"),
+            (self.desk.keep_contracts(), "market-contracts"),
         ):
             task = asyncio.create_task(job, name=name)
             task.add_done_callback(self._task_ended)
@@ -164,6 +192,7 @@ class MarketService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self._stream.close()
+        await self.desk.close()
         if self.collator.minute:
             await self._save_or_note()
         await self._rest.close()
@@ -239,6 +268,7 @@ class MarketService:
                 self.collator.deactivate(symbol)
             self._recovery.tell_universe()
         self._stream.watch(newer.symbols)
+        self.desk.watch(newer.symbols)
         await self.pump.drain()
         for symbol in added:
             await self._recovery.join(symbol, self.pump.turn)
@@ -259,11 +289,25 @@ class MarketService:
         except OSError as error:
             self.note(f"the detector's state could not be saved: {error}")
 
+    def _keepers(self, store: Contexts | None) -> ContextKeeper:
+        file = FileKeeper(self.snapshot_path, self._offload)
+        if store is None:
+            return file
+        profile = self.profile
+        needed = max(profile.market.breadth_bars, profile.market.fall_bars)
+        rows = StoreKeeper(store, profile.name, self.interval, needed, self._offload)
+        return Keepers((file, rows))
+
+    def _remember_told(self, kept: Kept) -> None:
+        self.desk.teller.load(kept.told)
+        self.desk.judged = kept.regime
+
     async def save(self) -> int:
         """Write the detector's state; returns its bytes."""
         async with self.pump.turn:
-            snapshot = self._recovery.snapshot()
-        size = await asyncio.to_thread(write_snapshot, self.snapshot_path, snapshot)
+            kept = Kept(told=self.desk.teller.marks(), regime=self.desk.judged)
+            snapshot = self._recovery.snapshot(kept)
+        size = await self._keeper.save(snapshot)
         self._saved_minute = snapshot.minute
         return size
 
@@ -289,9 +333,13 @@ class MarketService:
     async def _replayed(self, events: np.ndarray) -> None:
         last = int(events["t"][-1]) - self.collator.interval_ms if len(events) else 0
         await self._tell(events, last, replayed=True)
+        await self.desk.tell(events, self.venue_ms())  # what was missed while down, if it is fresh
 
     async def _scanned(self, batch: Batch, scan: Scan) -> None:
         self._saw_venue(batch.ts + self.collator.interval_ms)
+        if len(scan.events):
+            self.desk.arm(self.armed())
+            await self.desk.tell(scan.events, self.venue_ms())
         await self._tell(scan.events, batch.ts, replayed=False)
         if self.bus.has_readers("bars") and len(batch.rows):
             symbols = tuple(self.collator.symbol(int(r)) for r in batch.rows)
@@ -323,7 +371,7 @@ class MarketService:
             self._venue_ms = venue_ms
             self._venue_at_s = self._clock.monotonic_s()
 
-    # ------------------------------------------------------------------ reading
+    # ------------------------------------------------------------------ answers
 
     def now_ms(self) -> int:
         """Return the venue's clock as last heard, ms (the replay's clock under the simulator)."""
@@ -333,63 +381,11 @@ class MarketService:
         """Subscribe to a topic of the bus."""
         return self.bus.subscribe(topic, overflow=overflow, size=size)
 
-    def events(self, since_ms: int = 0, limit: int = 2000) -> list[EventView]:
-        """Return the newest events of all coins, replayed ones too, oldest first."""
-        return self.log.since(since_ms, limit)
-
-    def frame(self, symbol: str) -> pl.DataFrame | None:
-        """Return a zero-copy frame of a coin's rolling bars; None when it has none."""
-        row = self.collator.find(symbol)
-        return None if row is None else self.scanner.frames.frame(row)
-
-    def board(self) -> BoardView:
-        """Return every watched coin by symbol."""
-        rows = tuple(self._row(r) for r in self.collator.active())
-        counts = dict.fromkeys((p.name for p in Phase if p <= Phase.BREAKOUT), 0)
-        for row in rows:
-            counts[row.phase_name] += 1
-        return BoardView(
-            as_of=self.now_ms(),
-            interval=self.interval,
-            interval_ms=self.collator.interval_ms,
-            profile=self.profile.name,
-            minute=self.collator.minute,
-            counts=counts,
-            market=self._read.market(self.collator.minute),
-            rows=tuple(sorted(rows, key=lambda r: r.symbol)),
-            excluded={s: r.value for s, r in self.universe.excluded.items()},
+    def venue_ms(self) -> int:
+        """Return what the venue's clock must read now: as last heard, and the time since."""
+        now_s = self._clock.monotonic_s()
+        heard = (
+            (self._venue_ms, self._venue_at_s),
+            (self.desk.quotes.heard_ms, self.desk.quotes.heard_s),
         )
-
-    def _row(self, row: int) -> BoardRow:
-        return self._read.board_row(row, self.pump.repairer.running, self._ticks)
-
-    def coin(self, symbol: str) -> CoinView | None:
-        """Return one coin in full, None when it is unknown."""
-        row = self.collator.find(symbol)
-        if row is None or row >= len(self.scanner.contexts):
-            return None
-        return self._read.coin(symbol, self._row(row))
-
-    def health(self) -> HealthView:
-        """Return how the service is."""
-        seen, repaired = self.collator.counters, self.pump.repairer.counters
-        figures = self._stream.figures()
-        last_s = figures.last_message_s
-        return HealthView(
-            status=self.status,
-            since=self._since,
-            symbols=len(self.collator.active()),
-            connections=figures.connections,
-            reconnects=figures.reconnects,
-            repaired_bars=repaired.bars,
-            late_bars=seen.late,
-            duplicates=seen.duplicates + figures.repeated,
-            conflicts=seen.conflicts,
-            gaps=seen.holes,
-            given_up=repaired.given_up,
-            refused=len(self.pump.refused),
-            malformed=figures.malformed,
-            slow_readers=self.bus.disconnected,
-            last_message_age_s=self._clock.monotonic_s() - last_s if last_s else None,
-            notes=tuple(self._notes),
-        )
+        return max(ms + int((now_s - at_s) * 1000.0) if ms else 0 for ms, at_s in heard)

@@ -42,6 +42,15 @@ class Settings(BaseSettings):
         description="Port of the API and the pages; PORT or ZION_PORT sets it. 0 = any free one.",
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    database_url: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_env("database_url", "DATABASE_URL", "ZION_DATABASE_URL"),
+        description="`sqlite:///FILE` or `postgresql://...`; without it `<home>/zion.db`.",
+    )
+    keys_file: Path | None = Field(
+        default=None,
+        description="Users' exchange keys as JSON, mode 0600; the simulator needs none.",
+    )
     metrics_port: int | None = Field(
         default=None, ge=0, le=65535, description="Port of the metrics; without it there are none."
     )
@@ -104,6 +113,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds without a message of a topic before it is asked for anew.",
     )
+    signal_fresh_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="Seconds after its close for which a breakout found late is still told.",
+    )
     snapshot_every_s: float = Field(
         default=60.0, gt=0, description="Seconds between two snapshots of the detector's state."
     )
@@ -114,6 +128,11 @@ class Settings(BaseSettings):
         if value not in INTERVAL_MS:
             raise ValueError(f"one of {', '.join(INTERVAL_MS)}")
         return value
+
+    @property
+    def database_address(self) -> str:
+        """The database to use; it may hold a password: never to be shown as it is."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.home / 'zion.db'}"
 
     @property
     def lake_path(self) -> Path | None:
@@ -212,10 +231,10 @@ def _told(error: ValidationError, sources: Mapping[str, str]) -> DataError:
     name = str(first["loc"][0]) if first["loc"] else "settings"
     field = name.lower().removeprefix("zion_")
     source = sources.get(field, "argument")
+    known = Settings.model_fields.get(field)
+    given = "(not shown)" if known and known.annotation is SecretStr else repr(first.get("input"))
     return DataError(
-        f"setting {field} = {first.get('input')!r} ({source}) cannot be used",
+        f"setting {field} = {given} ({source}) cannot be used",
         why=str(first["msg"]),
-        hint=Settings.model_fields[field].description or ""
-        if field in Settings.model_fields
-        else "",
+        hint=(known.description or "") if known else "",
     )

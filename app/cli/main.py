@@ -19,6 +19,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prove": ("app.cli.prove", "Orders exactly once, money to the last digit: seeded proofs."),
     "sim": ("app.cli.sim", "A Bybit V5 market on loopback, replayed from a lake."),
     "venue": ("app.cli.venue", "The venue's own words: decode payloads, check the contract."),
+    "user": ("app.cli.user", "The users whose accounts are traded: add, list."),
+    "live": ("app.cli.live", "The engines: status, trades, pause, resume, kill, reconcile."),
+    "explain": ("app.cli.explain", "One trade from signal to money."),
+    "doctor": ("app.cli.doctor", "Is everything there that this deployment needs?"),
     "serve": ("app.cli.serve", "The shared market layer and its API as a service."),
     "bench": ("app.cli.bench", "Speed figures, each beside its reference."),
 }

@@ -55,8 +55,7 @@ class _Follower:
     async def until(self, stop_ms: int) -> None:
         """Start the service (recovering what was saved), follow to a minute, stop and save."""
         bus = LocalBus()
-        service = build_market_service(self.settings, profile=self.task.profile)
-        service.bus = bus
+        service = build_market_service(self.settings, profile=self.task.profile, bus=bus)
         topics = [
             bus.subscribe(topic, overflow=Overflow.WAIT, size=256)
             for topic in ("replayed", "phase")

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from engine.venue.wire import Kline
 from live.market.catchup import Fetcher, as_arrays, replay
 from live.market.collate import Collator
+from live.market.keeper import ContextKeeper, Offload
 from live.market.repair import settled_through
 from live.market.scanner import Scanner
-from live.market.snapshot import Snapshot, SnapshotUnusable, read_snapshot
+from live.market.snapshot import Kept, Snapshot, SnapshotUnusable
 
 
 class Recovery:
@@ -29,6 +29,10 @@ class Recovery:
         Where missed bars come from.
     note : callable (str)
         Told, in words, what a person should know.
+    keeper : ContextKeeper
+        Where the state lives between runs.
+    offload : callable
+        Runs long work: on a thread, or in place.
     warmup_bars : int
         Bars replayed by a detector that starts from nothing.
     settle_s : float
@@ -44,6 +48,8 @@ class Recovery:
         fetcher: Fetcher,
         note: Callable[[str], None],
         *,
+        keeper: ContextKeeper,
+        offload: Offload,
         warmup_bars: int,
         settle_s: float,
     ) -> None:
@@ -53,37 +59,46 @@ class Recovery:
         self._told = told
         self._fetcher = fetcher
         self._note = note
+        self._keeper = keeper
+        self._offload = offload
         self._warmup_bars = warmup_bars
         self._settle_s = settle_s
 
-    async def start(self, symbols: Sequence[str], venue_ms: int, path: Path) -> None:
+    async def start(
+        self, symbols: Sequence[str], venue_ms: int, remember: Callable[[Kept], None]
+    ) -> None:
         """Restore the snapshot, fetch and replay what was missed, open the next minute."""
-        starts, old_minute = self._restore(symbols, venue_ms, path)
+        step_ms = self._collator.interval_ms
+        oldest = (venue_ms // step_ms - self._warmup_bars) * step_ms
+        old = await self._usable(oldest, venue_ms)
+        if old is not None:
+            remember(old.kept)
+        starts, old_minute = self._restore(symbols, oldest, old)
         await self._catch_up(symbols, starts, old_minute, venue_ms)
 
     # ------------------------------------------------------------------ from the snapshot
 
-    def _usable(self, path: Path, oldest: int, venue_ms: int) -> Snapshot | None:
+    async def _usable(self, oldest: int, venue_ms: int) -> Snapshot | None:
         step_ms = self._collator.interval_ms
         params_hash = self._scanner.profile.params_hash
         try:
-            old = read_snapshot(path, interval_ms=step_ms, params_hash=params_hash)
+            old = await self._keeper.load(interval_ms=step_ms, params_hash=params_hash)
         except SnapshotUnusable as error:
             self._note(f"the detector starts from history: {error}")
             return None
         if not oldest <= old.minute <= venue_ms:
             self._note("the detector starts from history: the snapshot does not fit the time")
             return None
+        for text in old.notes:
+            self._note(text)
         return old
 
     def _restore(
-        self, symbols: Sequence[str], venue_ms: int, path: Path
+        self, symbols: Sequence[str], oldest: int, old: Snapshot | None
     ) -> tuple[dict[str, int], int]:
         """Load the snapshot; returns where each history must begin, and the old open minute."""
         step_ms = self._collator.interval_ms
-        oldest = (venue_ms // step_ms - self._warmup_bars) * step_ms
         starts = dict.fromkeys(symbols, oldest)
-        old = self._usable(path, oldest, venue_ms)
         if old is not None:
             self._load(old)
         for symbol in symbols:
@@ -105,7 +120,7 @@ class Recovery:
         self._scanner.load_market(old.market_ts, old.market)
         self._told[1](old.events)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, kept: Kept) -> Snapshot:
         """Copy all that decides. Between two minutes, and inside one, it is a true state."""
         n = len(self._collator)
         stamps, table = self._scanner.market_table()
@@ -122,6 +137,7 @@ class Recovery:
             market_ts=stamps,
             market=table,
             events=self._told[0](),
+            kept=kept,
         )
 
     # ------------------------------------------------------------------ from history
@@ -147,8 +163,8 @@ class Recovery:
                 arrays[row] = (ts[~before], values[~before])
         # A snapshot may be of a minute that history does not surely hold yet.
         minute = max(end + step_ms, old_minute)
-        # On a thread: seconds of work for a whole market, and nobody else touches the scanner yet.
-        for _, scan in await asyncio.to_thread(replay, self._scanner, arrays, minute):
+        # Best on a thread: seconds of work for a whole market; nobody else has the scanner yet.
+        for _, scan in await self._offload(replay, self._scanner, arrays, minute):
             await self._replayed(scan.events)
         self._collator.begin(minute)
         for symbol in symbols:

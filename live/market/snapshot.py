@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 
 from engine.pipeline.phase import CONTEXT, EVENT, STATE_SCHEMA, schema_hash
+from live.market.regime import Regime
+from live.market.signals import Told
 
 _MAGIC = b"ZIONSNAP2\n"
 EVENT_SCHEMA = schema_hash(EVENT)
@@ -17,6 +19,13 @@ EVENT_SCHEMA = schema_hash(EVENT)
 
 class SnapshotUnusable(Exception):  # noqa: N818 - it names the event
     """A snapshot cannot be used; the message says why. The answer is to rebuild from history."""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What the layer remembers beside the detectors: marks of what was told, the regime."""
+
+    told: Told = Told()
+    regime: Regime = Regime()
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -32,6 +41,7 @@ class _Header(msgspec.Struct, frozen=True):
     events: int
     event_schema: int
     digest: str
+    kept: Kept = Kept()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class Snapshot:
         Facts told to the detectors so far.
     events : array of `EVENT`
         The newest events, for the pages; they decide nothing.
+    kept : Kept
     """
 
     interval_ms: int
@@ -66,6 +77,8 @@ class Snapshot:
     market_ts: np.ndarray
     market: np.ndarray
     events: np.ndarray = field(default_factory=lambda: np.zeros(0, EVENT))
+    kept: Kept = field(default_factory=Kept)
+    notes: tuple[str, ...] = ()  # what a person should know of its reading
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> int:
@@ -96,6 +109,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> int:
             events=len(snapshot.events),
             event_schema=EVENT_SCHEMA,
             digest=hashlib.blake2b(body, digest_size=16).hexdigest(),
+            kept=snapshot.kept,
         )
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,4 +194,5 @@ def _parse(header: _Header, body: memoryview) -> Snapshot:
         market_ts=market_ts,
         market=market,
         events=events,
+        kept=header.kept,
     )

@@ -81,6 +81,10 @@ class KeyFile:
         entry = entries.get(user_id) or entries.get(name)
         return None if entry is None else Key(entry.key, entry.secret)
 
+    def all(self) -> dict[str, Key]:
+        """Return every key, as `of` does."""
+        return {user: Key(e.key, e.secret) for user, e in self._entries().items()}
+
     def wrong(self) -> str:
         """Return what is wrong with the file, "" for nothing."""
         try:

@@ -1,13 +1,13 @@
 """What the market layer needs of a venue, as protocols and values: it knows no exchange by name."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
 from engine.venue.instrument import Instrument, RiskTier
 from engine.venue.reports import UnreadRow
-from engine.venue.wire import InstrumentInfo, Kline, TickerInfo
+from engine.venue.wire import BookMessage, InstrumentInfo, Kline, TickerInfo, TickerMessage
 
 T = TypeVar("T")
 
@@ -180,6 +180,57 @@ class PublicStream(Protocol):
 
     def ticks(self) -> AsyncIterator[dict[str, Kline]]:
         """Yield the newest open candles by symbol, conflated: a slow reader skips."""
+        ...
+
+    def figures(self) -> StreamFigures:
+        """Return how the stream is doing."""
+        ...
+
+    async def close(self) -> None:
+        """End every connection."""
+        ...
+
+
+# ---------------------------------------------------------------------------- tickers and books
+
+
+class MarketListener(Protocol):
+    """Hears tickers and books as they come, on the event loop, at once: it must be quick."""
+
+    def ticker(self, message: TickerMessage) -> None:
+        """Take a ticker's snapshot or change."""
+        ...
+
+    def book(self, message: BookMessage) -> None:
+        """Take a book's snapshot or change."""
+        ...
+
+    def lost(self, tickers: Sequence[str], books: Sequence[str], reason: str) -> None:
+        """Hear that these coins are blind until their next snapshot."""
+        ...
+
+    def refused(self, topic: str, reason: str) -> None:
+        """Hear that the venue refuses a topic."""
+        ...
+
+
+class MarketStream(Protocol):
+    """Tickers of many coins and books of some, by one set of connections."""
+
+    async def start(self, listener: MarketListener) -> None:
+        """Begin to connect; returns at once."""
+        ...
+
+    def watch(self, tickers: Iterable[str], books: Iterable[str]) -> None:
+        """Say whose tickers and books are wanted from now on, without reconnecting."""
+        ...
+
+    def renew_ticker(self, symbol: str) -> None:
+        """Ask for a ticker anew: it begins with a snapshot."""
+        ...
+
+    def renew_book(self, symbol: str) -> None:
+        """Ask for a book anew: it begins with a snapshot."""
         ...
 
     def figures(self) -> StreamFigures:

@@ -106,6 +106,15 @@ from engine.venue.wire.market_rows import (
     klines_from_rows,
     tickers_from_rows,
 )
+from engine.venue.wire.marketdata import (
+    BookLevels,
+    BookMessage,
+    TickerFields,
+    TickerMessage,
+    book_topic,
+    decode_market,
+    ticker_topic,
+)
 from engine.venue.wire.orders import (
     encode_execution_push,
     encode_execution_row,

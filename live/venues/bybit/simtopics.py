@@ -20,6 +20,9 @@ from live.venues.bybit.simmarket import ticker_row
 
 _encode = msgspec.json.Encoder().encode
 _BEACON_MS = 3_000  # depth 1 is told again after so long without a change
+# A real market's mark price and best sizes never stand still for so long: its tickers and books
+# tell something, if only what was known. The replayed one does, between two trades.
+_PULSE_MS = 1_000
 _TRADES_A_MESSAGE = 1024
 BOOK_DEPTHS = (1, 50, 200, 1000)
 _LIGHT_DEPTH = 50
@@ -53,6 +56,7 @@ class TickerFeed(Feed):
         self._topic = topic
         self._plan = plan
         self._silent_ms = 0  # says nothing before
+        self._told_ms = view.clock_ms
         self._known = self._row()
 
     def _row(self) -> dict[str, str]:
@@ -81,7 +85,10 @@ class TickerFeed(Feed):
         changed = {k: v for k, v in row.items() if self._known.get(k) != v}
         self._known = row
         if not changed:
-            return []
+            if now - self._told_ms < _PULSE_MS:
+                return []
+            changed = {"markPrice": row["markPrice"]}
+        self._told_ms = now
         return [_push(self._topic, "delta", {"symbol": self.symbol, **changed}, now, cs=now)]
 
 
@@ -185,8 +192,7 @@ class BookFeed(Feed):
             self._bids, self._asks, self._last = bids, asks, None  # the change comes with the next
             return self.first()
         if not changed:
-            idle = self._depth == 1 and self._view.clock_ms - self._told_ms >= _BEACON_MS
-            return self.first() if idle else []
+            return self._pulse(self._view.clock_ms - self._told_ms)
         self._u += 1
         if struck is not None and struck.kind == "cross_book":
             return [self._crossed(bids, asks)]
@@ -195,6 +201,16 @@ class BookFeed(Feed):
         if self._depth == 1:
             return self.first()
         return [self._message("delta", _changes(bids, self._bids), _changes(asks, self._asks))]
+
+    def _pulse(self, idle_ms: int) -> list[bytes]:
+        """Tell that nothing changed: depth 1 its snapshot, the others their best bid once more."""
+        if self._depth == 1:
+            return self.first() if idle_ms >= _BEACON_MS else []
+        if idle_ms < _PULSE_MS or not self._bids:
+            return []
+        self._u += 1
+        best = max(self._bids)
+        return [self._message("delta", _levels({best: self._bids[best]}), [])]
 
     def _crossed(self, bids: Mapping[Decimal, Decimal], asks: Mapping[Decimal, Decimal]) -> bytes:
         """Write the change with a bid above every ask; the next change takes it away."""
