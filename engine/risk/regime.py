@@ -49,7 +49,7 @@ def fallen_share(prices: Iterable[tuple[float, float]]) -> float | None:
     for last, high in prices:
         if isfinite(last) and isfinite(high) and last > 0 and high > 0:
             known += 1
-            fallen += 1 - last / high >= FALL_UNDER_HIGH
+            fallen += last <= high * (1 - FALL_UNDER_HIGH)
     return fallen / known if known else None
 
 

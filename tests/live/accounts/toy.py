@@ -16,7 +16,8 @@ from engine.account.commands import (
     TradeRecord,
     VerdictRecord,
 )
-from live.accounts.ports import StopPlan
+from engine.account.guard import PlannedStop
+from engine.account.links import trade_id_of
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,9 +73,11 @@ class Toy:
     def watched(self, state: ToyState) -> frozenset[str]:
         return frozenset(s for s, t in state.trades.items() if t.status not in ("over", "none"))
 
-    def plans(self, state: ToyState) -> dict[str, StopPlan]:
+    def plans(self, state: ToyState) -> dict[str, PlannedStop]:
         return {
-            t.symbol: StopPlan(trade_id=t.trade_id, symbol=t.symbol, side="Buy", stop_loss=t.stop)
+            t.symbol: PlannedStop(
+                trade_id=t.trade_id, symbol=t.symbol, side="Buy", stop_loss=t.stop
+            )
             for t in state.trades.values()
             if t.size > 0
         }
@@ -148,7 +151,8 @@ class Toy:
             return ToyDecision(state=state, records=[verdict])
         link = f"z-{state.user_id[-4:]}-{signal.symbol}-{signal.t % 10**9}"
         trade = Trade(
-            trade_id=f"t-{link}", symbol=signal.symbol, link_id=link,
+            trade_id=trade_id_of(state.user_id, signal.signal_id), symbol=signal.symbol,
+            link_id=link,
             stop=rules.floor_price(Decimal(str(signal.floor))),
             qty=rules.floor_qty(Decimal(200) / Decimal(str(signal.close))),
         )  # fmt: skip
