@@ -45,8 +45,9 @@ def test_a_breakout_is_told_once_with_the_book_of_its_moment(tmp_path: Path) -> 
         assert quote.bid < quote.ask
         assert quote.sweep_bps >= quote.spread_bps / 2.0 - 1e-6
         seen = service.regime()
-        assert seen is not None
+        assert seen.regime == "NORMAL"
         assert seen.breadth is not None
+        assert [r.regime for r in world.told(topics.REGIME)] == ["NORMAL"]
         contract = service.contract(world.symbol)
         assert contract is not None
         assert contract.tiers == world.venue.desk.view.instrument(world.symbol).tiers
