@@ -101,6 +101,7 @@ class UserEngine:
         self.plans: dict[str, PlannedStop] = {}
         self.watched: frozenset[str] = frozenset()
         self.last_turn_s = clock.monotonic_s()
+        self.settings_told = 0  # the newest version handed over
         self.turns = 0
         self.dead_letters = 0
         self._brain = brain
@@ -210,6 +211,7 @@ class UserEngine:
 
     def settings_changed(self, version: int, settings: UserSettings) -> None:
         """Hand over new settings."""
+        self.settings_told = version
         now_ms = self._clock.now_ms()
         self.put(m.SettingsChanged(at_ms=now_ms, version=version, settings=settings))
 
