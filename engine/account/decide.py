@@ -21,7 +21,7 @@ from engine.account.settings import UserSettings
 from engine.account.state import AccountState
 from engine.venue.exchange.ledger import MONEY
 
-DIGITS_MAX = 18  # before or behind the point
+DIGITS_MAX = 14  # before or behind the point: products of two stay exact
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,8 +126,12 @@ def is_readable(message: m.AnyMessage) -> bool:
 def _is_sane(part: object) -> bool:
     for name in _fields(type(part)):
         value = getattr(part, name)
-        if isinstance(value, Decimal) and not (
-            value.is_finite() and -DIGITS_MAX < value.adjusted() < DIGITS_MAX
-        ):
+        if isinstance(value, Decimal) and not _is_money(value):
             return False
     return True
+
+
+def _is_money(value: Decimal) -> bool:
+    if not value.is_finite():
+        return False
+    return not value or -DIGITS_MAX < value.adjusted() < DIGITS_MAX
