@@ -465,3 +465,10 @@ def test_a_number_that_is_none_is_put_aside_and_the_account_read(bad):
     assert any(isinstance(c, ReadAccount) for c in said.commands)
     read = msgspec.structs.replace(room.read(), executions=(wrong.execution,))
     assert decide(room.state, read, room.params).state.cash_usdt == room.state.cash_usdt
+
+
+def test_a_person_may_ask_for_a_reading():
+    room = Room()
+    room.now += 5_000
+    room.say(m.Control(at_ms=room.now, action="reconcile", actor="user:u1"))
+    assert isinstance(room.sent[-1], ReadAccount)

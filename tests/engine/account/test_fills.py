@@ -105,6 +105,20 @@ def test_a_person_s_buy_is_led_with_the_trade():
     assert [a.event_id for a in room.of(AlertRecord)][-1] == "adopted:p1"
 
 
+def test_a_person_who_sells_more_than_there_is_ends_the_trade():
+    room = Room()
+    before = room.enter()
+    room.hold_commands = True
+    hear(room, fill("p1", order_id="x", side="Sell", exec_qty=before.qty + 3))
+    room.wait(1)
+    target = links(room.sent, "tp1")[0]
+    room.say(m.NotPlaced(at_ms=room.now, link_id=target.link_id))
+    trade = room.state.trades.get(before.trade_id) or room.last
+    assert trade.qty == 0
+    assert trade.exit_kind == "manual"
+    assert room.state.slots[SYMBOL].size == -3
+
+
 def test_a_fill_of_a_trade_nobody_remembers_is_booked_and_the_account_read():
     room = Room()
     room.now += 5_000
