@@ -118,6 +118,7 @@ class UserEngine:
         self._extra: list[AnyRecord] = []
         self._scope: asyncio.TaskGroup | None = None
         self._ticks = 0
+        self._away = asyncio.Event()  # the store is; what is owed to it waits
         self._fenced = asyncio.Event()
         self._fenced_why = ""
 
@@ -306,6 +307,7 @@ class UserEngine:
             raise EngineFault(f"user {self.user_id}: a decision before the start")
         commands = decided.commands
         if isinstance(said, Kept):
+            self._away.set()
             commands = self._held_back(commands, said)
         self._acts.carry_out(commands, scope)
 
@@ -384,15 +386,15 @@ class UserEngine:
 
     async def _heal_when_away(self) -> None:
         while True:
+            await self._away.wait()
             await self._clock.sleep(HEAL_S)
-            if not self._journal.away:
-                continue
             said = await self._journal.heal()
             if isinstance(said, Fenced):
                 raise EngineFenced(f"epoch {said.epoch} writes for user {self.user_id}")
             if isinstance(said, Reload):
                 raise EngineFault(f"user {self.user_id}: another state was stored meanwhile")
             if isinstance(said, Written):
+                self._away.clear()
                 self._log.info("the store is back", user=self.user_id)
                 self.unblock("journal")
 
