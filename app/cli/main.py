@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("app.cli.explain", "One trade from signal to money."),
     "replay": ("app.cli.replay", "A recorded live trace through the same decide(), row by row."),
     "doctor": ("app.cli.doctor", "Is everything there that this deployment needs?"),
+    "db": ("app.cli.db", "The database: bring it up to date, check it and its chains."),
     "serve": ("app.cli.serve", "Market layer, engines, API and pages as a service."),
     "bench": ("app.cli.bench", "Speed figures, each beside its reference."),
 }
