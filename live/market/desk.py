@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.account.messages import ContractSeen, QuoteSeen, RegimeSeen
 from engine.account.signal import Quote, Signal
+from engine.pipeline.regime import Regime, RegimeParams, breadth_of, judge
 from engine.venue.instrument import Instrument
 from live.bus import LocalBus
 from live.clock import Clock
@@ -20,7 +21,6 @@ from live.market.contracts import Contracts
 from live.market.funding import Funding
 from live.market.interest import Interest
 from live.market.quotes import Quotes
-from live.market.regime import Regime, RegimeParams, breadth_of, judge
 from live.market.signals import Teller
 from live.venues.port import MarketStream, PublicRest
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from engine.messages import EventKind
 from engine.pipeline.phase import EVENT
+from engine.pipeline.regime import NORMAL, RISK_OFF, Regime, RegimeParams, breadth_of, judge
 from engine.venue import wire
 from engine.venue.wire import BookMessage, TickerMessage
 from live.market.book import BROKEN, TOO_THIN_BPS, Merge, OrderBook
 from live.market.funding import next_instant
 from live.market.interest import Interest
-from live.market.regime import NORMAL, RISK_OFF, Regime, RegimeParams, breadth_of, judge
 from live.market.signals import Teller, Told
 from live.market.tickers import NAMES, Tickers
 
