@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.account.heard import ENDS, end_of, signal_of
+from engine.account.messages import RegimeSeen
 from engine.account.signal import Signal, SignalEnd
 from engine.bars import Bars
 from engine.messages import EventKind
 from engine.pipeline.market import MarketSeries
-from engine.pipeline.regime import Regime, judge
+from engine.risk.regime import GAP_MS, Regime, RegimeFacts, step_regime
 
 BTC = "BTCUSDT"
 _DAY_MS = 86_400_000
@@ -23,7 +24,7 @@ _DAY_MS = 86_400_000
 class Moment:
     """What becomes known at one closing of bars, in the order in which it is told."""
 
-    regime: Regime | None = None  # only where it changes
+    regime: RegimeSeen | None = None  # only where it changes
     ends: list[SignalEnd] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
 
@@ -31,7 +32,7 @@ class Moment:
 def moments(
     events: Sequence[np.ndarray],
     names: Mapping[int, str],
-    regimes: Sequence[tuple[int, Regime]],
+    regimes: Sequence[tuple[int, RegimeSeen]],
     *,
     profile: str,
     interval: str,
@@ -61,15 +62,23 @@ def moments(
 
 def regimes(
     market: MarketSeries, universe: Mapping[str, Bars], interval_ms: int
-) -> list[tuple[int, Regime]]:
+) -> list[tuple[int, RegimeSeen]]:
     """Return the regime at the first bar and wherever it changes, by the time it is known."""
     btc = universe.get(BTC)
-    out: list[tuple[int, Regime]] = []
+    out: list[tuple[int, RegimeSeen]] = []
     now = Regime()
     for ts, breadth, change in _facts(market, btc, interval_ms):
-        judged = judge(now, ts, breadth, change)
+        facts = RegimeFacts(at_ms=ts, fallen_share=breadth, btc_change_24h=change)
+        judged = step_regime(now, facts, gap_ms=max(GAP_MS, interval_ms))
         if not out or judged.regime != now.regime:
-            out.append((ts, judged))
+            seen = RegimeSeen(
+                at_ms=ts,
+                regime=judged.regime,
+                breadth=breadth,
+                btc_change_24h=change,
+                since_ms=judged.since_ms,
+            )
+            out.append((ts, seen))
         now = judged
     return out
 

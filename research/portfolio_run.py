@@ -17,7 +17,6 @@ from engine.account import commands as c
 from engine.account import messages as m
 from engine.account.settings import UserSettings
 from engine.errors import PromiseBroken
-from engine.pipeline.regime import Regime
 from research.portfolio_desk import AccountDesk
 from research.portfolio_market import Moment
 
@@ -111,7 +110,7 @@ class Player:
         desk = self._desk
         held = desk.held()
         if moment.regime is not None:
-            self._hear(_seen(moment.regime, now_ms))
+            self._hear(msgspec.structs.replace(moment.regime, at_ms=now_ms))
         for symbol in held:
             bar = self._bar(symbol, now_ms)
             if bar is not None:
@@ -180,13 +179,3 @@ class Player:
             marks[-1] = row
         else:
             marks.append(row)
-
-
-def _seen(regime: Regime, now_ms: int) -> m.RegimeSeen:
-    return m.RegimeSeen(
-        at_ms=now_ms,
-        regime=regime.regime,
-        breadth=regime.breadth,
-        btc_change_24h=regime.btc_change_24h,
-        since_ms=regime.since_ms,
-    )
