@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from engine.account import messages as m
 from engine.account.decide import Decision, decide
 from engine.account.facts import newest_ms, planned_stops, settings_version, watched
@@ -28,6 +30,12 @@ class AccountBrain:
     def decide(self, state: AccountState, message: m.AnyMessage, params: UserSettings) -> Decision:
         """Decide."""
         return decide(state, message, params)
+
+    def same(self, before: AccountState, after: AccountState) -> bool:
+        """Tell whether nothing but time has passed."""
+        if before.at_ms != after.at_ms:
+            after = msgspec.structs.replace(after, at_ms=before.at_ms)
+        return after == before
 
     def encode(self, state: AccountState) -> bytes:
         """Write a state down."""

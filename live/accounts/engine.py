@@ -36,6 +36,7 @@ from live.accounts.ports import Brain, Log, MarketFacts
 from live.clock import Clock
 
 TICK_S = 1.0
+IDLE_TICKS = 4
 SWEEP_S = 1.5
 HEAL_S = 1.0
 FRESH_MS = 30_000  # an entry written down before a restart is still sent within this time
@@ -115,6 +116,7 @@ class UserEngine:
         self._volatile: list[m.Message] = []
         self._extra: list[AnyRecord] = []
         self._scope: asyncio.TaskGroup | None = None
+        self._ticks = 0
         self._fenced = asyncio.Event()
         self._fenced_why = ""
 
@@ -339,7 +341,10 @@ class UserEngine:
             do()
 
     def _tick(self) -> None:
-        self.put(m.Tick(at_ms=self._clock.now_ms()))
+        """Let time pass: every second where something is at stake, else seldom."""
+        self._ticks += 1
+        if self.watched or self._ticks % IDLE_TICKS == 0 or self._extra:
+            self.put(m.Tick(at_ms=self._clock.now_ms()))
 
     def _sweep(self) -> None:
         """Find out what became of every order nobody is looking after."""

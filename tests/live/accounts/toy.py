@@ -53,6 +53,9 @@ class Toy:
     def fresh(self, user_id: str, version: int) -> ToyState:
         return ToyState(user_id=user_id, settings_version=version)
 
+    def same(self, before: ToyState, after: ToyState) -> bool:
+        return before == after
+
     def encode(self, state: ToyState) -> bytes:
         return msgspec.json.encode(state)
 
