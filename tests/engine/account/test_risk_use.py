@@ -21,8 +21,9 @@ COINS = tuple(f"C{n:02d}USDT" for n in range(14))
 
 
 def of_coin(room: Room, coin: str, name: str, floor: float) -> m.SignalHeard:
-    told = room.signal(name, symbol=coin, floor=floor)
-    return msgspec.structs.replace(told, contract=contract(coin))
+    told = room.signal(name, floor=floor)
+    signal = msgspec.structs.replace(told.signal, symbol=coin)
+    return msgspec.structs.replace(told, signal=signal, contract=contract(coin))
 
 
 def entries(room: Room) -> list[PlaceOrder]:
