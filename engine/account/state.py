@@ -53,6 +53,7 @@ class OwnOrder(msgspec.Struct, frozen=True, kw_only=True):
     change_qty: Decimal = ZERO  # what it asks for
     change_price: Decimal | None = None
     changes_failed: int = 0
+    by_hand: bool = False  # a person changed it: kept as it is
     ended_by: str = ""  # the venue's cancelType
     code: int = 0  # of a refusal
     text: str = ""
@@ -128,6 +129,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     fees_usdt: Decimal = ZERO  # + paid
     funding_usdt: Decimal = ZERO  # + received
     slippage_r: Decimal = ZERO  # worst execution against its plan, in R
+    funding_told_ms: int = 0  # the payment that was last told to be dear
     odd_ms: int = 0  # holdings here and at the venue differ since
     venue_size: Decimal | None = None  # as reported last, long positive
 
