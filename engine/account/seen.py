@@ -1,6 +1,5 @@
 """What the venue and the market show: orders, positions, wallet, quotes, regime, contracts."""
 
-from decimal import Decimal
 from math import isfinite
 
 from engine.account import day, exits, fills, manage, orders
@@ -15,7 +14,7 @@ from engine.account.messages import (
     RegimeSeen,
     WalletSeen,
 )
-from engine.account.state import ZERO, OwnOrder, Trade
+from engine.account.state import OwnOrder, Trade
 from engine.venue.instrument import exact
 from engine.venue.reports import OrderReport, PositionReport
 from engine.venue.words import InstrumentStatus
@@ -173,10 +172,3 @@ def on_contract(draft: Draft, message: ContractSeen) -> None:
                 severity="warning",
                 trade=trade,
             )
-
-
-def position_size(position: PositionReport) -> Decimal:
-    """Return a slot's size, long positive."""
-    if position.side == "Sell":
-        return -position.size
-    return position.size if position.side == "Buy" else ZERO
