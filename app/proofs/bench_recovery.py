@@ -1,0 +1,1 @@
+"""How long a start takes after kill -9 with a thousand users and hundreds of positions."""
