@@ -21,6 +21,7 @@ from engine.account.commands import (
     SetLeverage,
     VerdictRecord,
 )
+from engine.account.guard import PlannedStop
 from engine.account.settings import UserSettings
 from engine.errors import ZionError
 from live.accounts.acts import ENTRY, Acts
@@ -29,7 +30,7 @@ from live.accounts.commit import Journal, Kept, Reload, Written
 from live.accounts.gate import EntryGate
 from live.accounts.inbox import Inbox, Rank, rank_of
 from live.accounts.intents import Intents
-from live.accounts.ports import Brain, Log, MarketFacts, StopPlan
+from live.accounts.ports import Brain, Log, MarketFacts
 from live.clock import Clock
 
 TICK_S = 1.0
@@ -94,7 +95,7 @@ class UserEngine:
         self.user_id = user_id
         self.state: Any = None
         self.params = UserSettings()
-        self.plans: dict[str, StopPlan] = {}
+        self.plans: dict[str, PlannedStop] = {}
         self.watched: frozenset[str] = frozenset()
         self.last_turn_s = clock.monotonic_s()
         self.turns = 0

@@ -5,10 +5,10 @@ What is not here is not reached: no clock but `live.clock.Clock`, no file, no so
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Protocol
 
 from data.records.rows import OutboxRow, UserRow
+from engine.account.guard import PlannedStop
 from engine.account.messages import RegimeSeen
 from engine.account.settings import UserSettings
 from engine.account.signal import Quote
@@ -144,17 +144,6 @@ class Wals(Protocol):
 # ---------------------------------------------------------------------------- the pure core
 
 
-@dataclass(frozen=True, slots=True)
-class StopPlan:
-    """Where a held position's stop belongs, as decided last: what the guard restores."""
-
-    trade_id: str
-    symbol: str
-    side: str  # of the position
-    stop_loss: Decimal
-    position_idx: int = 0
-
-
 class Deciding(Protocol):
     """What `decide` returns."""
 
@@ -197,7 +186,7 @@ class Brain(Protocol):
         """Return the state's hash."""
         ...
 
-    def plans(self, state: Any) -> Mapping[str, StopPlan]:
+    def plans(self, state: Any) -> Mapping[str, PlannedStop]:
         """Return, by symbol, where the stops of held positions belong."""
         ...
 

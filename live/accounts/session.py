@@ -14,6 +14,7 @@ from data.records.port import Store
 from data.records.rows import Stored, Unavailable, UserRow
 from engine.account import messages as m
 from engine.account.commands import AlertRecord, AnyRecord
+from engine.account.guard import PlannedStop
 from engine.errors import ZionError
 from engine.venue.view import AccountView
 from live.accounts.acts import Acts
@@ -30,7 +31,6 @@ from live.accounts.ports import (
     Log,
     MarketFacts,
     NoAccount,
-    StopPlan,
     Wals,
 )
 from live.clock import Clock
@@ -183,7 +183,7 @@ class Session:
         assert self.guard is not None  # noqa: S101 - wired before anything runs
         return self.guard
 
-    def plans(self) -> Mapping[str, StopPlan]:
+    def plans(self) -> Mapping[str, PlannedStop]:
         """Return where stops belong, as the engine, this one or the last, decided."""
         return self.engine.plans if self.engine is not None else {}
 
@@ -207,7 +207,7 @@ class Session:
             await clock.sleep(wait_s)
             wait_s = min(wait_s * 2.0, options.backoff_max_s)
 
-    def _new_engine(self, account: Account, plans: Mapping[str, StopPlan]) -> UserEngine:
+    def _new_engine(self, account: Account, plans: Mapping[str, PlannedStop]) -> UserEngine:
         parts, user_id = self._parts, self.user.user_id
         if self.crashes:  # what the old one had under way is found out anew, from its intents
             self.acts = Acts(

@@ -16,7 +16,7 @@ from engine.account.commands import (
     TradeRecord,
     VerdictRecord,
 )
-from live.accounts.ports import StopPlan
+from engine.account.guard import PlannedStop
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,9 +72,11 @@ class Toy:
     def watched(self, state: ToyState) -> frozenset[str]:
         return frozenset(s for s, t in state.trades.items() if t.status not in ("over", "none"))
 
-    def plans(self, state: ToyState) -> dict[str, StopPlan]:
+    def plans(self, state: ToyState) -> dict[str, PlannedStop]:
         return {
-            t.symbol: StopPlan(trade_id=t.trade_id, symbol=t.symbol, side="Buy", stop_loss=t.stop)
+            t.symbol: PlannedStop(
+                trade_id=t.trade_id, symbol=t.symbol, side="Buy", stop_loss=t.stop
+            )
             for t in state.trades.values()
             if t.size > 0
         }

@@ -1,0 +1,40 @@
+"""What others read off a state without knowing its shape."""
+
+from collections.abc import Mapping
+
+from engine.account.guard import PlannedStop
+from engine.account.state import AccountState
+
+
+def planned_stops(state: AccountState) -> Mapping[str, PlannedStop]:
+    """Return, by symbol, where the stops of held positions belong: what the guard restores.
+
+    A trade counts from its intent on: its first fill may be seen by the guard before it is told.
+    """
+    found = {}
+    for trade_id in sorted(state.trades):
+        trade = state.trades[trade_id]
+        if trade.stop_loss is not None:
+            found[trade.symbol] = PlannedStop(
+                trade_id=trade.trade_id,
+                symbol=trade.symbol,
+                side="Buy",
+                stop_loss=trade.stop_loss,
+                position_idx=trade.position_idx,
+            )
+    return found
+
+
+def watched(state: AccountState) -> frozenset[str]:
+    """Return the coins with a trade or an entry: their bars and quotes matter."""
+    return frozenset(trade.symbol for trade in state.trades.values())
+
+
+def settings_version(state: AccountState) -> int:
+    """Return which version of the settings the state has heard of."""
+    return state.settings_version
+
+
+def newest_ms(state: AccountState) -> int:
+    """Return the time of the newest execution booked; 0: none."""
+    return state.newest_ms
