@@ -423,6 +423,7 @@ _ACTS: dict[str, Act] = {
     "poison": _poison,
     "flood": _flood,
     "maintenance": _maintenance,
+    "risk_off": lambda world, hit: world.market.risk_off(hit.amount),
     "shard_dead": _dead,
     "stale_book": _stale_book,
     "odd_price": _odd,

@@ -148,6 +148,7 @@ COMMON: tuple[Spec, ...] = (
     _by("P1", "control:pause", (3_000, 20_000)),
     _by("P2", "control:close", weight=1.5),
     _by("P3", "human:open"),
+    _by("P4", "risk_off", (10_000, 30_000), 1.5),
 )
 
 ALL = (*DEADLY, *COMMON)

@@ -4,16 +4,20 @@ It looks at the venue's own books, at what was committed, and at what left which
 may demand hangs on reach: nobody can protect an account whose venue does not answer.
 """
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from app.proofs.drill import judge_end, judge_entry, judge_stops
 from app.proofs.drill.loop import Life
+from app.proofs.drill.venue import REACH_S
 from data.records.rows import TERMINAL, Commit, Committed, IntentRow, OutboxRow, Unavailable
 from engine.account.commands import (
     AlertRecord,
@@ -55,6 +59,12 @@ def now(asked: Awaitable[Any]) -> Any:
     raise RuntimeError("the store waits")
 
 
+def _midnight_after(day: str, zone: str) -> int:
+    """Return when a day is over where the user lives."""
+    begins = datetime.combine(date.fromisoformat(day) + timedelta(days=1), time(), ZoneInfo(zone))
+    return int(begins.timestamp() * 1000)
+
+
 class Judge:
     """Of one world."""
 
@@ -71,10 +81,14 @@ class Judge:
         self.acts: list[tuple[float, int, str]] = []  # what people and the venue did, by user
         self.edited: set[int] = set()
         self.was_restored = False
+        self.asked: Counter[tuple[int, str, str]] = Counter()
+        self.naked_longest_s = 0.0
+        self.written = hashlib.blake2b(digest_size=16)
         self.commits = 0
         self.moved = ""
         self.naked: dict[tuple[int, str], float] = {}
         self.killed_s: dict[str, float] = {}
+        self.stops: dict[tuple[int, str], Decimal] = {}  # where each position's stop was last
         self.cum: dict[str, Decimal] = {}
         self.user_of = {}
         world.office.arriving = self.arriving
@@ -113,12 +127,20 @@ class Judge:
         """Return for how long a user has been in reach: processes well, venue answering."""
         world = self.world
         now_s = world.now_s
-        if now_s - world.office.answered_s.get(user, -1e9) > 5.0:  # noqa: PLR2004 - the definition
+        if now_s - world.office.answered_s.get(user, -1e9) > REACH_S:
             return 0.0
         runs = [p for p in world.alive if p.life.runs and not p.draining]
         if not runs:
             return 0.0
-        return now_s - max(world.office.troubled_s.get(user, 0.0), 0.0)
+        office = world.office
+        return now_s - max(office.troubled_s.get(user, 0.0), office.reached_s.get(user, 0.0))
+
+    def calm_s(self, user: int, at_ms: int | None = None) -> float:
+        """Return for how long nothing had troubled a user, at a moment (now)."""
+        world = self.world
+        at_s = world.now_s if at_ms is None else (at_ms - world.clock.now_ms()) / 1000 + world.now_s
+        last = [s for s in world.troubles[user] if s <= at_s + 1.0]
+        return at_s - (max(last) if last else 0.0)
 
     # ------------------------------------------------------------------ the venue
 
@@ -166,6 +188,7 @@ class Judge:
     def committed(self, commit: Commit, outcome: Committed, life: Life) -> None:
         """Look at a commit that the store took."""
         self.commits += 1
+        self.written.update(f"{commit.user_id} {outcome.version} {commit.state_hash}\n".encode())
         user = self.world.number_of[commit.user_id]
         if commit.epoch < self.epochs.get(commit.user_id, 0):
             self.found("I10", f"epoch {commit.epoch} of {life.name} wrote after a newer one")
@@ -205,6 +228,10 @@ class Judge:
             self.found("I8", f"user {user}: {self.moved} without an audit row ({', '.join(kinds)})")
 
     def _day(self, user: int, record: DayRecord) -> None:
+        zone = self.world.first_settings[self.world.users[user]].timezone
+        ends = _midnight_after(record.day, zone)
+        if record.resets_ms != ends:
+            self.found("I5", f"user {user}: {record.day} ends at {record.resets_ms}, not at {ends}")
         old = self.days[user].get(record.day)
         since = old[0] if old is not None and old[1].halted else self.world.clock.now_ms()
         if old is not None and old[1].halted and not record.halted and not self.was_restored:

@@ -43,9 +43,6 @@ def _intents(judge: "Judge", user: int) -> None:
     for row in stored.intents:
         if row.state != "placed" and row.state not in TERMINAL:
             judge.found("I20", f"user {user}: {row.leg} of {row.symbol} is left {row.state}")
-        order = account.orders.get(account.by_link.get(row.link_id, ""))
-        if row.state == "placed" and order is not None and not order.order_status.is_open:
-            judge.found("I20", f"user {user}: {row.leg} of {row.symbol} ended, and nobody knows")
     for link, intent in judge.intents.items():
         if intent.user != user:
             continue

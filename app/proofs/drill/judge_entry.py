@@ -26,6 +26,9 @@ _SLACK = Decimal("1.05")
 _LATE_MS = 6_000  # the receive window and a second
 _KILL_S = 4.0  # three seconds, and the half second in which the judge looks
 _STALE_MS = 6_000
+_KNOWN_MS = 5_000  # an execution this old is known to whoever is in reach
+_CALM_S = 10.0
+_OLD_MS = 8_000  # beyond a signal's own life
 
 
 def create(judge: "Judge", user: int, params: Mapping[str, Any]) -> None:
@@ -41,13 +44,17 @@ def create(judge: "Judge", user: int, params: Mapping[str, Any]) -> None:
     if intent is None:
         judge.found("I1", f"user {user}: an entry was sent that is written nowhere ({symbol})")
         return
+    if not params.get("stopLoss"):
+        judge.found("I2", f"user {user}: an entry without its stop ({symbol})")
     if intent.user != user:
         judge.found("I6", f"user {user}: sends an intent of user {intent.user}")
     if link in judge.account(user).by_link:
         return  # the same again: the venue refuses it
     _once(judge, user, intent)
     _limits(judge, user, intent)
+    _leverage(judge, user, symbol)
     _halts(judge, user, intent)
+    _lost_enough(judge, user, intent)
     now_ms = judge.world.clock.now_ms()
     if intent.order.expires_ms and now_ms > intent.order.expires_ms + _LATE_MS + _skew_ms(judge):
         judge.found("I1b", f"user {user}: {symbol} entered {now_ms - intent.order.expires_ms} ms late")
@@ -103,7 +110,8 @@ def _limits(judge: "Judge", user: int, intent: "Intent") -> None:
         ours = [i for i in ours if i.row.leg == "entry" and i.row.link_id in account.by_link]
         if held.is_open and ours:
             trade = ours[-1].row.trade_id
-            stop = held.stop_loss or ours[-1].order.stop_loss or held.entry_price
+            known = judge.stops.get((user, symbol))
+            stop = held.stop_loss or known or ours[-1].order.stop_loss or held.entry_price
             lost = max(Decimal(0), (held.entry_price - stop) * held.size)
             risk[trade] = risk.get(trade, Decimal(0)) + lost
     if len(risk) > max(limit.trades_max for limit in limits):
@@ -118,6 +126,31 @@ def _planned(intent: "Intent") -> Decimal:
     price = intent.order.price or intent.last
     stop = intent.order.stop_loss or price
     return max(Decimal(0), price - stop)
+
+
+def _leverage(judge: "Judge", user: int, symbol: str) -> None:
+    """I4: never at another leverage than the user's."""
+    account = judge.account(user)
+    held = account.positions.get((symbol, 0))
+    if held is None or "set_leverage" in {what for _, n, what in judge.acts if n == user}:
+        return
+    allowed = {s.leverage for s in judge.world.all_settings[judge.world.users[user]]}
+    if held.leverage not in allowed and account.mode_of(symbol).value == 0:
+        judge.found("I4", f"user {user}: {symbol} entered at leverage {held.leverage}")
+
+
+def _lost_enough(judge: "Judge", user: int, intent: "Intent") -> None:
+    """I5: what the venue's own books say was lost is enough to stop for the day."""
+    account = judge.account(user)
+    quiet_ms = intent.at_ms - _KNOWN_MS
+    lost = sum(
+        (e.exec_fee - e.exec_pnl for e in account.executions if e.exec_time < quiet_ms), Decimal(0)
+    )
+    limits = judge.world.limits_of(judge.world.users[user])
+    most = max(limit.daily_loss_max for limit in limits) * judge.world.equity * _SLACK
+    skewed = judge.world.skewed
+    if lost > most and judge.calm_s(user, intent.at_ms) > _CALM_S and not skewed:
+        judge.found("I5", f"user {user}: {lost:.2f} lost, and {intent.row.symbol} was entered")
 
 
 def _halts(judge: "Judge", user: int, intent: "Intent") -> None:
@@ -161,10 +194,20 @@ def verdict(judge: "Judge", user: int, record: VerdictRecord) -> None:
         judge.verdicts[key] = record
     if not record.approved:
         return
-    skewed = _skew_ms(judge) > 0
+    skewed = world.skewed
     dark_s = world.market.dark_s(record.symbol)
     if dark_s * 1000.0 > _STALE_MS and not skewed:
         judge.found("I13", f"user {user}: {record.symbol} approved {dark_s:.1f} s after its quotes ended")
+    if world.market.risk_off_s() > 4.0 and not judge.was_restored:  # noqa: PLR2004 - told each s
+        settings = world.all_settings[world.users[user]]
+        if all(s.risk.regime_filter for s in settings) and judge.calm_s(user) > _CALM_S:
+            judge.found("I13", f"user {user}: {record.symbol} approved in RISK_OFF")
+    signal = next((w.signal for w in world.wanted if w.signal.signal_id == record.signal_id), None)
+    if signal is not None and not skewed:
+        age_ms = world.clock.now_ms() - signal.t
+        bars = max(s.retest_bars for s in world.all_settings[world.users[user]])
+        if age_ms > bars * signal.interval_ms + _OLD_MS:
+            judge.found("I13", f"user {user}: {record.symbol} approved {age_ms} ms after its signal")
     if record.signal_id.startswith("poison"):
         judge.found("I13", f"user {user}: a poisoned signal was approved")
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 NAKED_S = 3.0
 GRACE_S = 6.0
+_OFTEN = 12  # the same stop of the same coin: restored after people, faults and restarts
 _PERSON_S = 8.0  # a stop that a person has just moved may cross one of ours under way
 
 
@@ -20,6 +21,10 @@ def position(judge: "Judge", user: int, now: Position) -> None:
     if now.side is Side.SELL:
         judge.found("I9", f"user {user}: {now.symbol} was closed into the reverse")
     key = (user, now.symbol)
+    if not now.is_open:
+        judge.stops.pop(key, None)
+    elif now.stop_loss:
+        judge.stops[key] = now.stop_loss
     if not now.is_open or not _ours(judge, user, now.symbol) or is_covered(judge, user, now):
         judge.naked.pop(key, None)
     else:
@@ -65,6 +70,7 @@ def look(judge: "Judge") -> None:
             del judge.naked[user, symbol]
             continue
         for_s = world.now_s - since_s
+        judge.naked_longest_s = max(judge.naked_longest_s, for_s)
         if for_s > NAKED_S + 2.0 and judge.reach_s(user) > GRACE_S:
             judge.found("I2", f"user {user}: {symbol} has been naked for {for_s:.1f} s in reach")
 
@@ -84,6 +90,10 @@ def moving(judge: "Judge", user: int, params: Mapping[str, Any]) -> None:
     rules = judge.world.desk.exchange.instruments[symbol]
     if value and not rules.on_tick(value) and not judge.world.market.changed_lately(symbol):
         judge.found("I12", f"user {user}: a stop off the tick ({symbol} {value})")
+    key = (user, symbol, str(value))
+    judge.asked[key] += 1
+    if judge.asked[key] > _OFTEN:
+        judge.found("I9", f"user {user}: {symbol} stop {value} set again and again")
     covered = is_covered(judge, user, held) and held.stop_loss is not None
     if covered and value < (held.stop_loss or Decimal(0)):
         if judge.lately(user, "move_stop", within_s=_PERSON_S):

@@ -6,9 +6,11 @@ handler and no clean-up of it ever runs: what a kill -9 leaves behind is what ha
 """
 
 import asyncio
+import contextlib
 import contextvars
 import heapq
 import random
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -161,11 +163,12 @@ def spawn(life: Life | None, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Tas
     return asyncio.get_running_loop().create_task(coroutine, context=context)
 
 
-_ROUNDS = 4
+_ROUNDS = 10
 
 
 def run(main: Callable[[DrillLoop], Coroutine[Any, Any, T]], seed: int) -> T:
     """Run a coroutine to its end in virtual time, then let everything left end unheard."""
+    warnings.simplefilter("ignore", RuntimeWarning)  # what the dead had begun is never awaited
     loop = DrillLoop(seed)
     loop.set_exception_handler(lambda _loop, _said: None)
     try:
@@ -189,3 +192,5 @@ def _end(loop: DrillLoop) -> None:
         loop.run_until_complete(asyncio.wait(left, timeout=0.001))
     for task in asyncio.all_tasks(loop):
         task._log_destroy_pending = False  # pyrefly: ignore[missing-attribute]
+        with contextlib.suppress(BaseException):
+            task.get_coro().close()  # pyrefly: ignore[missing-attribute]

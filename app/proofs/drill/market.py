@@ -54,6 +54,7 @@ class Market:
         self.odd: dict[str, tuple[float, int]] = {}  # until when, and how
         self.stale_until_s: dict[str, float] = {}
         self.changed_s: dict[str, float] = {}  # when a contract's rules changed last
+        self._off_s = 0.0
         self._last: dict[str, Quote] = {}
 
     # ------------------------------------------------------------------ facts
@@ -88,6 +89,23 @@ class Market:
     def contract(self, symbol: str) -> Instrument | None:
         """Return a coin's rules."""
         return self._world.desk.exchange.instruments.get(symbol)
+
+    def risk_off(self, ms: int) -> None:
+        """Let the whole market look bad for a while."""
+        self._off_s = self._world.now_s
+        self._regime("RISK_OFF")
+        self._world.later(ms / 1000.0, lambda: self._regime("NORMAL"))
+
+    def risk_off_s(self) -> float:
+        """Return for how long it has looked bad."""
+        return self._world.now_s - self._off_s if self.regime.regime == "RISK_OFF" else 0.0
+
+    def _regime(self, regime: str) -> None:
+        now_ms = self._world.clock.now_ms()
+        self.regime = RegimeSeen(at_ms=now_ms, regime=regime, since_ms=now_ms)
+        self._world.tell(f"the market is {regime}")
+        for process in self._world.alive:
+            self._world.inside(process, process.supervisor.regime, self.regime)
 
     def signal(self, symbol: str, t: int) -> Signal:
         """Return a breakout of a coin at the close of a bar."""

@@ -44,7 +44,7 @@ class Process:
         self.streams: list[Stream] = []
         make = world.build
         self.group = make.group(self.store, self.clock)
-        self.facts = Facts(self)
+        self.facts = make.market(Facts(self), self)
         self.parts = Parts(
             store=self.store,
             group=self.group,
@@ -54,7 +54,7 @@ class Process:
             market=self.facts,
             clock=self.clock,
             log=self.log,
-            options=world.options,
+            options=make.options(world.options),
         )
         self.supervisor: Supervisor = make.supervisor(
             self.parts, self.life.name, options=world.supervising

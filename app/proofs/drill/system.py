@@ -29,6 +29,8 @@ class Build:
     group: Make = Group
     supervisor: Make = Supervisor
     pump: Make = OutboxPump
+    options: Callable[[Any], Any] = same  # of a session
+    market: Callable[..., Any] = same  # (facts, process)
 
 
 SOUND = Build()

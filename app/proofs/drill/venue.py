@@ -36,6 +36,7 @@ from live.venues.trading import PrivateItem, Priority, StreamDown, StreamUp
 
 TIMEOUT_S = 5.0
 RECV_WINDOW_MS = 5_000
+REACH_S = 5.0  # an account is in reach so long after an answer
 _SITES = {
     "/v5/order/create": "create",
     "/v5/order/amend": "amend",
@@ -111,6 +112,7 @@ class Office:
         self.banned_until_s = 0.0
         self.restarting_until_s = 0.0
         self.answered_s: dict[int, float] = {}  # when a user was last answered
+        self.reached_s: dict[int, float] = {}  # since when it has been answered again and again
         self.troubled_s: dict[int, float] = {}  # when a fault last met a user
         self.sent: Callable[[Life, int, str, Mapping[str, Any]], None] = lambda *_: None
         self.arrived: Callable[[int, str, Mapping[str, Any], Any], None] = lambda *_: None
@@ -128,6 +130,13 @@ class Office:
         self.noticed(user, self.clock.monotonic_s())
         if for_s:
             self.noticed(user, end_s)
+
+    def answered(self, user: int) -> None:
+        """Know that the venue answered a user just now."""
+        now_s = self.clock.monotonic_s()
+        if now_s - self.answered_s.get(user, -1e9) > REACH_S:
+            self.reached_s[user] = now_s
+        self.answered_s[user] = now_s
 
     def delay_s(self, user: int, site: str) -> float:
         """Return a way's length; it hangs on nothing but whose and which turn it is."""
@@ -195,13 +204,13 @@ class Wire:
             office.trouble(self.user)
             left_s = office.banned_until_s - now_s
             return Held("the address is locked out", 403, left_s, banned=True)
+        sent_ms = office.clock.now_ms()  # signed now, and good for so long
         if hit is not None:
             await self._strike(hit, "kill_before", "freeze")
         if self.life.dead:
             await asyncio.get_running_loop().create_future()
         office.sent(self.life, self.user, site, params)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        sent_ms = office.clock.now_ms()
         request = _Request(self, site, method, path, params, hit, answer, sent_ms)
         self._later(office.delay_s(self.user, site) + request.slow_s, request.arrive)
         overdue = Lost("timed out", sent_ms)
@@ -384,7 +393,7 @@ class _Request:
     def _give(self, answer: Answer) -> None:
         if not self.answer.done():
             if isinstance(answer, Said) and self.wire.life.runs:
-                self.office.answered_s[self.wire.user] = self.office.clock.monotonic_s()
+                self.office.answered(self.wire.user)
             self.answer.set_result(answer)
 
 

@@ -96,7 +96,7 @@ class World:
         self.last_words = ""
         self.broken: Exception | None = None  # an error of the drill's own
         self.replays = True
-        self.telling = True  # of every step; for a person
+        self.telling = False  # of every step; for a person
         for n in range(users):
             self.office.keys[n] = self.desk.open_account(_EQUITY)
         self.troubles: list[list[float]] = [[] for _ in self.users]
@@ -137,6 +137,11 @@ class World:
         """Know that everybody is in trouble, now and for so long."""
         for n in range(len(self.users)):
             self.office.trouble(n, for_s)
+
+    @property
+    def skewed(self) -> bool:
+        """Tell whether any clock was ever wrong."""
+        return any(i.kind in ("jump", "skew") for i in self.plan.struck)
 
     # ------------------------------------------------------------------ processes
 
@@ -374,7 +379,8 @@ class World:
 
     def keep_backup(self) -> None:
         """Copy the store as it is."""
-        self.backup = copy.deepcopy(self.store.__dict__)
+        rows = {k: v for k, v in self.store.__dict__.items() if k != "_clock"}
+        self.backup = copy.deepcopy(rows)
 
     def _calm(self) -> None:
         """Let no more faults happen; give back what was taken."""
@@ -409,6 +415,7 @@ def run_seed(
     build: Build = SOUND,
     injections: list[Injection] | None = None,
     amount: int = 20,
+    telling: bool = False,
 ) -> World:
     """Run one seed to its end; the world tells what happened."""
     from app.proofs.drill.loop import run
@@ -419,6 +426,7 @@ def run_seed(
 
     async def main(loop: DrillLoop) -> None:
         world = World(loop, seed, injections, users, build)
+        world.telling = telling
         made.append(world)
         await world.run()
         for process in world.processes:
