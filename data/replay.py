@@ -58,12 +58,7 @@ def read_replay(
         except DataError as error:
             skips.append(Skip.of(symbol, error))
             continue
-        # Off the grid there is no candle a venue could send.
-        on_grid = series.ts % step_ms == 0
-        if not on_grid.all():
-            columns = (series.open, series.high, series.low, series.close, series.volume)
-            kept = (c[on_grid] for c in (*columns, series.turnover))
-            series = Bars.from_arrays(series.ts[on_grid], *kept)
+        series = on_grid(series, step_ms)
         if len(series):
             bars[symbol] = series
         if paid is not None:
@@ -77,6 +72,15 @@ def read_replay(
             hint="zion data list",
         )
     return Replay(step_ms, bars, funding, skips)
+
+
+def on_grid(bars: Bars, step_ms: int) -> Bars:
+    """Return the bars that open on the grid: off it there is no candle a venue could send."""
+    kept = bars.ts % step_ms == 0
+    if kept.all():
+        return bars
+    columns = (bars.open, bars.high, bars.low, bars.close, bars.volume, bars.turnover)
+    return Bars.from_arrays(bars.ts[kept], *(c[kept] for c in columns))
 
 
 def shifted(replay: Replay, begin_ms: int, now_ms: int) -> tuple[Replay, int]:

@@ -1,10 +1,10 @@
 """The backtest in one call: lake -> events -> one account's trades -> figures, frames, files."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,12 +15,10 @@ from data.synth import VENUE as MADE_UP
 from engine.bars import Bars, interval_ms
 from engine.errors import DataError, UsageError
 from engine.kernels._jit import source_hash
-from engine.pipeline.market import MarketSeries, market_history
+from engine.pipeline.market import market_history
 from engine.pipeline.p8_management import Intrabar, PlanParams, path_rules, plan_params
-from engine.pipeline.phase import EVENT, new_contexts
+from engine.pipeline.phase import EVENT
 from engine.pipeline.profile import Known, Profile
-from engine.pipeline.scan import scan_history
-from engine.warm import BACKTEST, warm
 from research import frames
 from research.account import AccountRun, run_account, signals_of, would_have_made
 from research.counts import counts, funding_known, funnel, refusals
@@ -40,12 +38,10 @@ from research.runs import (
     write_text,
 )
 from research.settings import BacktestSettings, digest
+from research.stages import Progress, Watch, detect, warm_up
 from research.universe import Loaded, add_fine, choose_symbols, load
 
 __all__ = ["BacktestResult", "backtest"]
-
-T = TypeVar("T")
-Progress = Callable[[str, float, str], None]
 
 
 class _Ask(NamedTuple):
@@ -61,30 +57,8 @@ class _Ask(NamedTuple):
     settings: BacktestSettings
 
 
-def _detect(loaded: Loaded, profile: Profile, market: MarketSeries, step: int) -> list[np.ndarray]:
-    found = []
-    for symbol_id, history in loaded.histories.items():
-        raw = loaded.raw[history.symbol]
-        found.append(
-            scan_history(
-                new_contexts(1),
-                profile.params,
-                raw,
-                symbol_id=symbol_id,
-                interval_ms=step,
-                market=market,
-            )
-        )
-    return found
-
-
-def _warm() -> None:
-    """Compile, or load from the cache, before anything is timed."""
-    for _ in warm(BACKTEST):
-        pass
-
-
-def _times(start_ms: int | None, end_ms: int | None) -> None:
+def check_times(start_ms: int | None, end_ms: int | None) -> None:
+    """Refuse a stretch of time that ends before it begins."""
     if start_ms is not None and end_ms is not None and end_ms <= start_ms:
         raise UsageError("--end is not after --start")
 
@@ -141,12 +115,12 @@ def backtest(
     """
     began = perf_counter()
     ask = _ask(lake, venue, interval, symbols, profile, intrabar, settings, capital)
-    _times(start_ms, end_ms)
+    check_times(start_ms, end_ms)
     runs = Path(runs) if runs is not None else None
     # before the work, not after it
     folder = make_folder(runs, run_name) if runs is not None and run_name else None
-    watch = _Watch(progress or (lambda _name, _seconds, _note: None))
-    watch.stage("warm", _warm)
+    watch = Watch(Timing(), progress)
+    watch.stage("warm", warm_up)
     loaded = watch.stage("load", lambda: _load(ask, end_ms), lambda x: _load_note(x, ask.step))
     n_bars = sum(map(len, loaded.raw.values()))
     market = watch.stage(
@@ -154,7 +128,7 @@ def backtest(
         lambda: market_history(loaded.universe, ask.profile.market, ask.step),
         lambda x: f"{len(x.ts):,} instants|of {len(loaded.universe)} coins",
     )
-    found = watch.stage("detect", lambda: _detect(loaded, ask.profile, market, ask.step))
+    found = watch.stage("detect", lambda: detect(loaded, ask.profile, market, ask.step))
     watch.timing.detect_ns_per_bar = watch.timing.detect_s * 1e9 / n_bars
     watch.tell("detect", f"{n_bars:,} bars|{watch.timing.detect_ns_per_bar:.0f} ns/bar, 1 core")
     signals = signals_of(found, list(loaded.histories.values()), start_ms)
@@ -211,27 +185,6 @@ class _Scan(NamedTuple):
     null: Null
     first_ts: int
     n_bars: int
-
-
-class _Watch:
-    """Times the stages and tells about each."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.timing = Timing()
-        self._progress = progress
-
-    def stage(self, name: str, work: Callable[[], T], note: Callable[[T], str] | None = None) -> T:
-        """Do a stage's work; a note tells of it, none keeps silent."""
-        begin = perf_counter()
-        out = work()
-        setattr(self.timing, f"{name}_s", perf_counter() - begin)
-        if note is not None:
-            self.tell(name, note(out))
-        return out
-
-    def tell(self, name: str, note: str) -> None:
-        """Report a stage that was timed."""
-        self._progress(name, getattr(self.timing, f"{name}_s"), note)
 
 
 def _load(ask: _Ask, end_ms: int | None) -> Loaded:
@@ -349,7 +302,7 @@ def _plan(profile: Profile, intrabar: str | None) -> PlanParams:
     return plan_params(values, f"profile {profile.id}")
 
 
-def _file(result: BacktestResult, runs: Path, folder: Path, command: str, watch: _Watch) -> None:
+def _file(result: BacktestResult, runs: Path, folder: Path, command: str, watch: Watch) -> None:
     from research.report import render  # plotly and jinja2 only when a report is wanted
 
     named = {"events": result.events, "trades": result.trades, "fills": result.fills}

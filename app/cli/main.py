@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "live": ("app.cli.live", "The engines: status, trades, pause, resume, kill, reconcile."),
     "explain": ("app.cli.explain", "One trade from signal to money."),
     "doctor": ("app.cli.doctor", "Is everything there that this deployment needs?"),
+    "db": ("app.cli.db", "The database: bring it up to date, check it and its chains."),
     "serve": ("app.cli.serve", "The shared market layer and its API as a service."),
     "bench": ("app.cli.bench", "Speed figures, each beside its reference."),
 }

@@ -201,6 +201,10 @@ class SqlStore(ABC):
         """Return links of the chain in order."""
         return await self._read(records.audit, user_id, after_seq, limit)
 
+    async def chain_head(self, user_id: str) -> tuple[int, str] | Unavailable:
+        """Return (seq, hash) of the newest link as the head names it."""
+        return await self._read(engines.chain_head, user_id)
+
     async def trace(
         self, user_id: str, after_seq: int, limit: int
     ) -> Sequence[TraceRow] | Unavailable:

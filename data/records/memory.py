@@ -319,6 +319,11 @@ class MemoryStore:
         """Return links of the chain in order."""
         return self._of(user_id).audit[max(0, after_seq) :][:limit]
 
+    async def chain_head(self, user_id: str) -> tuple[int, str] | Unavailable:
+        """Return (seq, hash) of the newest link."""
+        head = self._of(user_id).head
+        return head.audit_seq, head.audit_hash
+
     async def trace(self, user_id: str, after_seq: int, limit: int) -> Sequence[TraceRow]:
         """Return the recording in order."""
         rows = self._of(user_id).traces.values()

@@ -42,10 +42,9 @@ async def open_store(url: str, clock: StoreClock, *, upgrade: bool = False) -> S
     if url == MEMORY:
         return MemoryStore(clock)
     parsed = parse(url)
-    if upgrade:
+    state = await database_state(url)
+    if upgrade and state.standing in {"empty", "older"}:
         _, state = await upgrade_database(url)
-    else:
-        state = await database_state(url)
     demand_current(state)
     engine = _engine(parsed, timeouts=True)
     if is_sqlite(parsed):

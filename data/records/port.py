@@ -144,6 +144,10 @@ class Store(Protocol):
         """Return links of the chain in order."""
         ...
 
+    async def chain_head(self, user_id: str) -> tuple[int, str] | Unavailable:
+        """Return (seq, hash) of the newest link as the head names it; (0, "") without one."""
+        ...
+
     async def trace(
         self, user_id: str, after_seq: int, limit: int
     ) -> Sequence[TraceRow] | Unavailable:

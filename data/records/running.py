@@ -14,6 +14,18 @@ from data.records.rows import Unavailable
 T = TypeVar("T")
 
 
+def _undo(connection: Connection) -> None:
+    """Leave no transaction, and no lock of it, on a connection that goes back to the pool.
+
+    A COMMIT that failed counts as an end to the pool; to the database it need not be one.
+    """
+    try:
+        if not connection.closed and not connection.invalidated:
+            connection.connection.rollback()
+    except Exception:  # noqa: BLE001 - whatever it is, this connection is not used again
+        connection.invalidate()
+
+
 class AsyncStore(SqlStore):
     """Over an asynchronous engine.
 
@@ -54,12 +66,15 @@ class AsyncStore(SqlStore):
         try:
             async with self._engine.connect() as connection:
                 await connection.execution_options(**options)
-                answer = await connection.run_sync(work)
-                if isinstance(answer, Unavailable):
-                    return answer
-                committing = True
-                await connection.commit()
-                committing = False
+                try:
+                    answer = await connection.run_sync(work)
+                    if isinstance(answer, Unavailable):
+                        return answer
+                    committing = True
+                    await connection.commit()
+                except BaseException:
+                    await connection.run_sync(_undo)
+                    raise
         except Exception as error:
             trouble = unavailable(error, committing=committing)
             if trouble is None:
@@ -109,12 +124,15 @@ class InlineStore(SqlStore):
         committing = False
         try:
             with self._engine.connect().execution_options(**options) as connection:
-                answer = work(connection)
-                if isinstance(answer, Unavailable):
-                    return answer
-                committing = True
-                connection.commit()
-                committing = False
+                try:
+                    answer = work(connection)
+                    if isinstance(answer, Unavailable):
+                        return answer
+                    committing = True
+                    connection.commit()
+                except BaseException:
+                    _undo(connection)
+                    raise
         except Exception as error:
             trouble = unavailable(error, committing=committing)
             if trouble is None:

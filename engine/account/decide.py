@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.account import answers, controls, day, exits, fills, manage, seen, targets
+from engine.account import answers, controls, day, exits, fills, manage, reading, seen, targets
 from engine.account import messages as m
 from engine.account.commands import AnyCommand, AnyRecord
 from engine.account.draft import Draft
@@ -30,22 +30,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     state: AccountState
     commands: tuple[AnyCommand, ...] = ()
     records: tuple[AnyRecord, ...] = ()
-
-
-def on_read(draft: Draft, message: m.AccountRead) -> None:
-    """Take in a whole reading of the account; entries may follow it."""
-    for execution in message.executions:
-        fills.book(draft, execution)
-    if message.wallet is not None:
-        seen.on_wallet(draft, m.WalletSeen(at_ms=message.at_ms, wallet=message.wallet))
-    for order in message.orders:
-        seen.on_order(draft, m.OrderSeen(at_ms=message.at_ms, order=order))
-    for position in message.positions:
-        seen.on_position(draft, m.PositionSeen(at_ms=message.at_ms, position=position))
-    mode = message.margin_mode or draft.state.margin_mode
-    draft.set(margin_mode=mode)
-    if message.complete:
-        draft.set(read_ms=draft.at_ms, lost_reason="")
 
 
 _HANDLERS: Mapping[type, Callable[[Draft, Any], None]] = MappingProxyType(
@@ -72,7 +56,7 @@ _HANDLERS: Mapping[type, Callable[[Draft, Any], None]] = MappingProxyType(
         m.Control: controls.on_control,
         m.EntriesAllowed: controls.on_gate,
         m.Tick: manage.on_tick,
-        m.AccountRead: on_read,
+        m.AccountRead: reading.on_read,
     }
 )
 

@@ -28,10 +28,12 @@ def push(draft: Draft, trade: Trade) -> Trade:
     if trade.exit_wish and trade.qty > 0 and not _is_under_way(draft, trade):
         contract = trade.contract
         qty = min(trade.qty, contract.max_mkt_order_qty)
+        # Made before what came to nothing is forgotten: attempts go on counting.
         order = orders.make(
             trade, "close", "Sell", "Market", qty, None, draft.at_ms, draft.at_ms + EXIT_MS
         )
-        trade = draft.put_order(trade, order, exit_ms=draft.at_ms)
+        tried = tuple(o for o in trade.orders if not _is_forgotten(o))
+        trade = draft.put(trade, orders=(*tried, order), exit_ms=draft.at_ms)
         draft.place(trade, order)
         if order.attempt == ALARM_ATTEMPTS:
             draft.alert(
@@ -42,6 +44,11 @@ def push(draft: Draft, trade: Trade) -> Trade:
                 trade=trade,
             )
     return trade
+
+
+def _is_forgotten(order: OwnOrder) -> bool:
+    """Tell whether an attempt to close came to nothing, long before the present one."""
+    return order.leg == "close" and order.is_over and not order.booked_qty
 
 
 def _is_under_way(draft: Draft, trade: Trade) -> bool:

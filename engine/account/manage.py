@@ -29,7 +29,6 @@ def on_bar(draft: Draft, message: BarClosed) -> None:
     numbers = (message.open, message.high, message.low, message.close)
     if trade is None or not all(isfinite(x) and x > 0 for x in numbers):
         return
-    trade = draft.put(trade, mark=exact(message.close))
     if message.interval_ms != trade.interval_ms or message.ts <= trade.bar_ts:
         return
     if trade.status != "open" or trade.qty <= 0:
@@ -37,7 +36,8 @@ def on_bar(draft: Draft, message: BarClosed) -> None:
     begins_ms = entry_bar_ms(trade)
     if message.ts < begins_ms:
         return
-    trade = draft.put(trade, bar_ts=message.ts, highest=_highest(trade, message, begins_ms))
+    highest = _highest(trade, message, begins_ms)
+    trade = draft.put(trade, bar_ts=message.ts, highest=highest, mark=exact(message.close))
     trade = _reach_target(draft, trade, message)
     closes_ms = message.ts + message.interval_ms
     if closes_ms - begins_ms >= trade.plan.time_stop_bars * trade.interval_ms:
@@ -102,7 +102,7 @@ def on_stop(draft: Draft, message: StopAnswered) -> None:
         return
     said = verdict(message.code, message.text, op="trading-stop")
     if message.ok or said.proof is Proof.TAKEN:
-        _stop_stands(draft, trade, message)
+        stop_stands(draft, trade, message.stop_loss)
     elif said.action is Action.CLOSE_NOW:
         draft.audit("stop_too_late", trade_id=trade.trade_id, stop=message.stop_loss)
         exits.want(draft, trade, trade.stop_kind)
@@ -122,20 +122,24 @@ def on_stop(draft: Draft, message: StopAnswered) -> None:
             )
 
 
-def _stop_stands(draft: Draft, trade: Trade, message: StopAnswered) -> None:
+def stop_stands(draft: Draft, trade: Trade, stop: Decimal) -> Trade:
+    """Take in where the venue has the stop: by its answer or by the position, whichever is first.
+
+    What comes late changes nothing: a tighter one stands.
+    """
     before = trade.stop_set
-    if before is not None and message.stop_loss < before:
-        return  # an answer that comes late: a tighter one stands
-    trade = draft.put(trade, stop_set=message.stop_loss, stop_tries=0)
-    if before == message.stop_loss or trade.stop_kind == "stop":
-        return
-    draft.alert(
-        trade.stop_kind,
-        f"stop:{trade.trade_id}:{message.stop_loss.normalize():f}",
-        f"{trade.symbol}: stop at {message.stop_loss:f} ({trade.stop_kind}).",
-        trade=trade,
-        stop=message.stop_loss,
-    )
+    if before is not None and stop <= before:
+        return trade
+    trade = draft.put(trade, stop_set=stop, stop_tries=0)
+    if trade.stop_kind != "stop" and stop == trade.stop_loss:
+        draft.alert(
+            trade.stop_kind,
+            f"stop:{trade.trade_id}:{stop.normalize():f}",
+            f"{trade.symbol}: stop at {stop:f} ({trade.stop_kind}).",
+            trade=trade,
+            stop=stop,
+        )
+    return trade
 
 
 def refuse_key(draft: Draft, code: int, text: str) -> None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from math import isfinite
 
-from engine.account import day, exits, fills, orders
+from engine.account import day, exits, fills, manage, orders
 from engine.account.answers import find
 from engine.account.draft import Draft
 from engine.account.entry import withdraw, withdraw_all
@@ -101,8 +101,8 @@ def _note_reduce_only(draft: Draft, position: PositionReport) -> None:
 
 def _stop_of_position(draft: Draft, trade: Trade, position: PositionReport) -> None:
     stop, wanted = position.stop_loss, trade.stop_loss
-    if stop is not None and stop > 0 and (trade.stop_set is None or stop > trade.stop_set):
-        trade = draft.put(trade, stop_set=stop)
+    if stop is not None and stop > 0:
+        trade = manage.stop_stands(draft, trade, stop)
     if wanted is None or trade.status != "open":
         return
     if stop is not None and stop > wanted:

@@ -198,6 +198,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     lost_reason: str = "not read yet"
     key_refused: bool = False
     differences: tuple[str, ...] = ()  # what reconciliation could not settle: no entries
+    foreign: tuple[str, ...] = ()  # positions that are none of ours and were told of
     asked_read_ms: int = 0
     alerts: int = 0  # numbers the alerts that have no event of their own
 

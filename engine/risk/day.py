@@ -2,7 +2,8 @@
 
 The end is worked out once, when the day opens, and stored: neither a clock change, nor a new time
 zone in the settings, nor a restart moves it, so a halt cannot be shortened. Local midnight that a
-clock change skips is the change itself; midnight that happens twice ends the day the first time.
+clock change skips is the change itself; where midnight happens twice, the day ends, is back, and
+ends again.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -51,9 +52,10 @@ def day_bounds(at_ms: int, timezone: str) -> tuple[str, int]:
     local = datetime.fromtimestamp(at_ms / 1000, zone or UTC)
     today = local.date()
     for ahead in range(1, _ASK_DAYS + 1):
-        ends_ms = _midnight_ms(today + timedelta(days=ahead), zone)
-        if ends_ms > at_ms:
-            return today.isoformat(), ends_ms
+        for fold in (0, 1):  # a midnight may happen twice
+            ends_ms = _midnight_ms(today + timedelta(days=ahead), zone, fold)
+            if ends_ms > at_ms:
+                return today.isoformat(), ends_ms
     return today.isoformat(), at_ms - at_ms % DAY_MS + DAY_MS
 
 
@@ -136,7 +138,7 @@ def _zone(timezone: str) -> ZoneInfo | None:
         return None
 
 
-def _midnight_ms(day: date, zone: ZoneInfo | None) -> int:
+def _midnight_ms(day: date, zone: ZoneInfo | None, fold: int) -> int:
     """Return the first instant of a local day. A skipped midnight resolves to the change."""
-    local = datetime(day.year, day.month, day.day, tzinfo=zone or UTC)
+    local = datetime(day.year, day.month, day.day, tzinfo=zone or UTC, fold=fold)
     return int(local.timestamp() * 1000)

@@ -49,12 +49,15 @@ def fallen_share(prices: Iterable[tuple[float, float]]) -> float | None:
     for last, high in prices:
         if isfinite(last) and isfinite(high) and last > 0 and high > 0:
             known += 1
-            fallen += 1 - last / high >= FALL_UNDER_HIGH
+            fallen += last <= high * (1 - FALL_UNDER_HIGH)
     return fallen / known if known else None
 
 
-def step_regime(state: Regime, facts: RegimeFacts) -> Regime:
-    """Take in the market's facts; what is older than the last changes nothing."""
+def step_regime(state: Regime, facts: RegimeFacts, *, gap_ms: int = GAP_MS) -> Regime:
+    """Take in the market's facts; what is older than the last changes nothing.
+
+    `gap_ms`: facts further apart leave a hole; history has one look a bar.
+    """
     if facts.at_ms < state.seen_ms:
         return state
     share, btc = _known(facts.fallen_share), _known(facts.btc_change_24h)
@@ -67,7 +70,7 @@ def step_regime(state: Regime, facts: RegimeFacts) -> Regime:
     if state.regime != RISK_OFF:
         since = state.since_ms if state.regime == NORMAL else facts.at_ms
         return Regime(regime=NORMAL, since_ms=since, seen_ms=facts.at_ms)
-    going_on = state.calm_since_ms > 0 and facts.at_ms - state.seen_ms <= GAP_MS
+    going_on = state.calm_since_ms > 0 and facts.at_ms - state.seen_ms <= gap_ms
     calm_since = state.calm_since_ms if going_on else facts.at_ms
     if facts.at_ms - calm_since >= CALM_MS:
         return Regime(regime=NORMAL, since_ms=facts.at_ms, seen_ms=facts.at_ms)

@@ -150,7 +150,7 @@ class Acts:
         self._owned.setdefault(link, self._clock.monotonic_s())
         try:
             if entry and command.symbol in self._leverage_refused:
-                code, text = self._leverage_refused[command.symbol]
+                code, text = self._leverage_refused.pop(command.symbol)
                 self._say(m.NotPlaced, link_id=link, code=code, text=f"leverage: {text}")
                 return
             now_ms = self._clock.now_ms()
@@ -292,9 +292,8 @@ class Acts:
         )
         self._trouble(outcome)
         ok, code, text = _read(outcome)
-        if ok:
-            self._leverage_refused.pop(command.symbol, None)
-        else:
+        self._leverage_refused.pop(command.symbol, None)
+        if not ok:  # what follows in this lane is not sent at another leverage than was judged
             self._leverage_refused[command.symbol] = (code, text)
         self._say(
             m.LeverageAnswered,

@@ -47,8 +47,12 @@ def decide_one(
         said = brain.decide(out.state, message, params)
     except Exception as error:  # noqa: BLE001 - a poisoned message must not stop the others
         return error
-    out.state, out.params = said.state, params
     row = intents.heard(message)
+    said_something = bool(said.commands or said.records or row is not None)
+    out.params = params
+    if not said_something and brain.same(out.state, said.state):
+        return None  # time passed, or a word was told twice: no line in the recording
+    out.state = said.state
     if row is not None:
         out.rows[row.link_id] = row
     orders = [c for c in said.commands if isinstance(c, PlaceOrder)]

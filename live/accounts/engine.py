@@ -15,15 +15,17 @@ import msgspec
 from data.records.rows import Fenced, IntentRow, Stored
 from engine.account import messages as m
 from engine.account.commands import (
+    AlertRecord,
     AnyCommand,
     AnyRecord,
+    AuditRecord,
     PlaceOrder,
     SetLeverage,
     VerdictRecord,
 )
 from engine.account.guard import PlannedStop
 from engine.account.settings import UserSettings
-from engine.errors import ZionError
+from engine.errors import DataError, ZionError
 from live.accounts.acts import ENTRY, Acts
 from live.accounts.burst import Decided, commit_of, dead_letter, decide_one, worth_writing
 from live.accounts.commit import Journal, Kept, Reload, Written
@@ -34,6 +36,7 @@ from live.accounts.ports import Brain, Log, MarketFacts
 from live.clock import Clock
 
 TICK_S = 1.0
+IDLE_TICKS = 4
 SWEEP_S = 1.5
 HEAL_S = 1.0
 FRESH_MS = 30_000  # an entry written down before a restart is still sent within this time
@@ -113,6 +116,7 @@ class UserEngine:
         self._volatile: list[m.Message] = []
         self._extra: list[AnyRecord] = []
         self._scope: asyncio.TaskGroup | None = None
+        self._ticks = 0
         self._fenced = asyncio.Event()
         self._fenced_why = ""
 
@@ -146,14 +150,31 @@ class UserEngine:
     def _adopt(self, stored: Stored) -> None:
         """Take a stored state for ours."""
         self.params = read_settings(stored.settings.body)
-        self.state = (
-            self._brain.fresh(self.user_id, stored.settings.version)
-            if stored.state is None
-            else self._brain.decode(stored.state)
-        )
+        self.state = self._read_state(stored)
         self._intents = Intents(self.user_id, stored.intents)
         self._volatile.clear()
         self._publish()
+
+    def _read_state(self, stored: Stored) -> Any:
+        """Return the stored state; where it cannot be read, a fresh one, said aloud."""
+        fresh = self._brain.fresh(self.user_id, stored.settings.version)
+        if stored.state is None:
+            return fresh
+        try:
+            return self._brain.decode(stored.state)
+        except DataError as error:
+            self._log.error("a stored state is corrupt", user=self.user_id, why=error.why)
+            words = "the stored state could not be read: the account is taken over as it is"
+            self._extra += [
+                AuditRecord(cause="state_corrupt", actor="engine", detail={"why": error.why}),
+                AlertRecord(
+                    event_id=f"corrupt-{stored.version}",
+                    kind="error",
+                    severity="critical",
+                    words=words,
+                ),
+            ]
+            return fresh
 
     def _recover(self, stored: Stored) -> None:
         """Tell the brain what it missed: the account itself is told by the feed's reading."""
@@ -320,7 +341,10 @@ class UserEngine:
             do()
 
     def _tick(self) -> None:
-        self.put(m.Tick(at_ms=self._clock.now_ms()))
+        """Let time pass: every second where something is at stake, else seldom."""
+        self._ticks += 1
+        if self.watched or self._ticks % IDLE_TICKS == 0 or self._extra:
+            self.put(m.Tick(at_ms=self._clock.now_ms()))
 
     def _sweep(self) -> None:
         """Find out what became of every order nobody is looking after."""

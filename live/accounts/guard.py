@@ -21,6 +21,7 @@ from engine.account.guard import (
     SoundAlarm,
     guard,
 )
+from engine.account.links import ATTEMPT_MAX, link_id_of
 from engine.venue.codes import Action
 from engine.venue.view import AccountView, PositionKey, Snapshot
 from live.accounts.ports import Log
@@ -199,8 +200,9 @@ class StopGuard:
 
     def _link(self, action: Flatten, since_ms: int) -> str:
         """Derive an id: the same attempt of the same episode is the same order."""
-        episode = f"{self._user_id}|{action.plan.trade_id}|{action.qty}|{since_ms}|{action.attempt}"
-        return "zg" + hashlib.blake2b(episode.encode(), digest_size=12).hexdigest()
+        episode = f"{action.qty}|{since_ms}|{action.attempt}".encode()
+        number = int.from_bytes(hashlib.blake2b(episode, digest_size=4).digest())
+        return link_id_of(action.plan.trade_id, "guard", number % ATTEMPT_MAX)
 
     async def _ask(self, asked: Awaitable[PlaceOutcome]) -> PlaceOutcome:
         try:

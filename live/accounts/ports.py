@@ -174,6 +174,10 @@ class Brain(Protocol):
         """Decide."""
         ...
 
+    def same(self, before: Any, after: Any) -> bool:
+        """Tell whether two states differ by nothing but the time of the newest message."""
+        ...
+
     def encode(self, state: Any) -> bytes:
         """Write a state down."""
         ...

@@ -15,7 +15,7 @@ from data.records.rows import Stored, Unavailable, UserRow
 from engine.account import messages as m
 from engine.account.commands import AlertRecord, AnyRecord
 from engine.account.guard import PlannedStop
-from engine.errors import ZionError
+from engine.errors import DataError, ZionError
 from engine.venue.view import AccountView
 from live.accounts.acts import Acts
 from live.accounts.commit import Group, Journal
@@ -34,7 +34,7 @@ from live.accounts.ports import (
     Wals,
 )
 from live.clock import Clock
-from live.venues.resync import OVERLAP_MS, AccountFeed, FeedOptions
+from live.venues.resync import FIRST_SPAN_MS, OVERLAP_MS, AccountFeed, FeedOptions
 from live.venues.settle import Patience
 
 KILL, PLATFORM_KILL = "kill", "platform kill"
@@ -96,8 +96,7 @@ class Session:
         self.feed: AccountFeed | None = None
         self.acts: Acts | None = None
         self.crashes = 0
-        self.kill_generation = -1
-        self._platform_generation = -1
+        self._generations = {"user": 0, "platform": 0}
         self._parts = parts
         self._crashed_s: deque[float] = deque()
         self._notes: list[AnyRecord] = []
@@ -140,7 +139,10 @@ class Session:
         now_ms = self._parts.clock.now_ms()
         if stored.state is None:
             return now_ms - OVERLAP_MS
-        newest_ms = self._parts.brain.newest_ms(self._parts.brain.decode(stored.state))
+        try:
+            newest_ms = self._parts.brain.newest_ms(self._parts.brain.decode(stored.state))
+        except DataError:
+            return now_ms - FIRST_SPAN_MS  # nothing is known: all that the venue still tells
         asked = [row.created_ms for row in stored.intents]
         known = [ms for ms in (newest_ms, *asked) if ms > 0]
         return min(known, default=now_ms) - OVERLAP_MS
@@ -236,11 +238,7 @@ class Session:
         for record in self._notes:
             engine.note(record)
         self._notes.clear()
-        if self.kill_generation >= 0:
-            self._say_kill(self.user.killed, self.user.kill_generation, "user")
-        if self._platform_generation >= 0:
-            killed = self.gate.is_shut(PLATFORM_KILL)
-            self._say_kill(killed, self._platform_generation, "platform")
+        self._say_kill()
 
     def _count_crash(self, now_s: float) -> None:
         options = self._parts.options
@@ -286,35 +284,38 @@ class Session:
 
     def user_kill(self, row: UserRow) -> None:
         """Take the user's own kill switch as it stands; the newest generation holds."""
-        if row.kill_generation <= self.kill_generation:
+        if row.kill_generation <= self._generations["user"]:
             return
-        self.kill_generation = row.kill_generation
         self.user = row
-        self._kill(KILL, killed=row.killed, generation=row.kill_generation, actor="user")
+        self._kill("user", KILL, killed=row.killed, generation=row.kill_generation)
 
     def platform_kill(self, *, killed: bool, generation: int) -> None:
         """Take the platform's kill switch as it stands."""
-        if generation <= self._platform_generation:
-            return
-        self._platform_generation = generation
-        self._kill(PLATFORM_KILL, killed=killed, generation=generation, actor="platform")
+        if generation > self._generations["platform"]:
+            self._kill("platform", PLATFORM_KILL, killed=killed, generation=generation)
 
-    def _kill(self, cause: str, *, killed: bool, generation: int, actor: str) -> None:
+    def _kill(self, whose: str, cause: str, *, killed: bool, generation: int) -> None:
+        self._generations[whose] = generation
         if killed:
-            self.gate.shut(cause, f"the {actor}'s kill switch is on")
+            self.gate.shut(cause, f"the {whose}'s kill switch is on")
         else:
             self.gate.open(cause)
-        self._say_kill(killed, generation, actor)
+        self._say_kill(f"user:{self.user.user_id}" if whose == "user" else whose)
 
-    def _say_kill(self, killed: bool, generation: int, actor: str) -> None:  # noqa: FBT001 - a value, not an option
-        if not killed and generation <= 0:
+    def _say_kill(self, actor: str = "platform") -> None:
+        """Tell the brain of both switches as one: on while either is.
+
+        Each has its own generation and none ever falls, so their sum orders the clicks on both.
+        """
+        generation = sum(self._generations.values())
+        if generation <= 0:
             return  # never touched
-        name = f"user:{self.user.user_id}" if actor == "user" else actor
+        killed = self.gate.is_shut(KILL) or self.gate.is_shut(PLATFORM_KILL)
         self.put(
             m.Control(
                 at_ms=self._parts.clock.now_ms(),
                 action="kill" if killed else "unkill",
-                actor=name,
+                actor=actor,
                 generation=generation,
             )
         )

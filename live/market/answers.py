@@ -134,8 +134,8 @@ class Answers:
         """Return a coin's rules as last read; None = not known."""
         return self.desk.contract(symbol)
 
-    def regime(self) -> RegimeSeen | None:
-        """Return the market's regime as judged last; None = not yet."""
+    def regime(self) -> RegimeSeen:
+        """Return the market's regime as it holds now; UNKNOWN while too little is heard."""
         return self.desk.regime()
 
     def funding(self, symbol: str) -> Funding | None:

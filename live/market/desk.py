@@ -5,13 +5,13 @@ work go with coins, not with users.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
 
 from engine.account.messages import ContractSeen, QuoteSeen, RegimeSeen
 from engine.account.signal import Quote, Signal
+from engine.risk.regime import UNKNOWN, Regime, RegimeFacts, fallen_share, regime_at, step_regime
 from engine.venue.instrument import Instrument
 from live.bus import LocalBus
 from live.clock import Clock
@@ -20,11 +20,11 @@ from live.market.contracts import Contracts
 from live.market.funding import Funding
 from live.market.interest import Interest
 from live.market.quotes import Quotes
-from live.market.regime import Regime, RegimeParams, breadth_of, judge
 from live.market.signals import Teller
 from live.venues.port import MarketStream, PublicRest
 
 BTC = "BTCUSDT"
+_KNOWN_MIN = 0.5  # of the universe: with less, its breadth says nothing
 _ARMED = "market:armed"  # the detector's own hold
 
 
@@ -35,7 +35,6 @@ class DeskOptions(NamedTuple):
     regime_s: float = 10.0
     contracts_s: float = 300.0
     tiers_s: float = 3600.0
-    regime: RegimeParams = RegimeParams()
 
 
 class Desk:
@@ -73,6 +72,8 @@ class Desk:
         self.contracts = Contracts(rest)
         self.teller = teller
         self.judged = Regime()
+        self._facts = RegimeFacts(at_ms=0, fallen_share=None, btc_change_24h=None)
+        self._regime_told = ""
         self._bus = bus
         self._clock = clock
         self._stream = stream
@@ -111,15 +112,14 @@ class Desk:
         """Return a coin's funding calendar; None = unknown."""
         return self.quotes.funding(symbol, self._venue_ms())
 
-    def regime(self) -> RegimeSeen | None:
-        """Return the market's regime as judged last; None = not yet."""
-        if not self.judged.judged_ms:
-            return None
+    def regime(self) -> RegimeSeen:
+        """Return the market's regime as it holds now; UNKNOWN while too little is heard."""
+        now_ms = self._venue_ms()
         return RegimeSeen(
-            at_ms=self.judged.judged_ms,
-            regime=self.judged.regime,
-            breadth=self.judged.breadth,
-            btc_change_24h=self.judged.btc_change_24h,
+            at_ms=now_ms,
+            regime=regime_at(self.judged, now_ms),
+            breadth=self._facts.fallen_share,
+            btc_change_24h=self._facts.btc_change_24h,
             since_ms=self.judged.since_ms,
         )
 
@@ -140,7 +140,9 @@ class Desk:
 
     def _follow(self) -> None:
         books = self.interest.symbols
-        tickers = {*self._universe, *books, BTC}
+        tickers = {*self._universe, *books}
+        if self._leader() == BTC:
+            tickers.add(BTC)
         self.quotes.follow(tickers, books)
         if self._stream is not None:
             self._stream.watch(tickers, books)
@@ -161,6 +163,7 @@ class Desk:
     async def start(self) -> None:
         """Read the contracts and begin to follow; returns at once afterwards."""
         await self._tell_contracts(await self.contracts.refresh())
+        self._follow()
         if self.contracts.failure:
             self._note(f"the contracts cannot be read yet ({self.contracts.failure})")
         if self._stream is not None:
@@ -202,28 +205,29 @@ class Desk:
     async def judge_regime(self) -> None:
         """Judge the regime by the tickers, and tell a change."""
         known = self.quotes.tickers.by_symbol
-        pairs = (
-            (t.last, t.high_24h)
-            for s in self._universe
-            if (t := known.get(s)) is not None and t.whole
+        coins = [t for s in self._universe if (t := known.get(s)) is not None and t.whole]
+        enough = len(coins) >= _KNOWN_MIN * len(self._universe)
+        leader = known.get(self._leader())
+        self._facts = RegimeFacts(
+            at_ms=self._venue_ms(),
+            fallen_share=fallen_share((t.last, t.high_24h) for t in coins) if enough else None,
+            btc_change_24h=leader.change_24h if leader is not None and leader.whole else None,
         )
-        breadth = breadth_of(pairs, len(self._universe), self.options.regime)
-        btc = known.get(BTC)
-        change = btc.change_24h if btc is not None and btc.whole else float("nan")
-        if breadth is None and not isfinite(change):
-            return  # blind: what was judged before stays
-        before = self.judged
-        self.judged = judge(
-            before,
-            self._venue_ms(),
-            breadth,
-            change if isfinite(change) else None,
-            self.options.regime,
-        )
+        self.judged = step_regime(self.judged, self._facts)
         seen = self.regime()
-        if seen is not None and (not before.judged_ms or before.regime != self.judged.regime):
-            self._note(f"the market's regime is {seen.regime}")
+        if seen.regime != self._regime_told:
+            if self._regime_told or seen.regime != UNKNOWN:
+                self._note(f"the market's regime is {seen.regime} {self.judged.cause}".rstrip())
+            self._regime_told = seen.regime
             await self._bus.publish(topics.REGIME, seen)
+
+    def _leader(self) -> str:
+        """Return BTC, or, at a venue that does not list it, the coin that is traded most."""
+        if BTC in self.contracts.by_symbol or not self.contracts.by_symbol:
+            return BTC
+        known = self.quotes.tickers.by_symbol
+        traded = {s: known[s].turnover_24h for s in self._universe if s in known}
+        return max(traded, key=lambda s: (traded[s] == traded[s], traded[s], s), default=BTC)
 
     async def keep_contracts(self) -> None:
         """Read rules and risk tiers again now and then, until cancelled."""

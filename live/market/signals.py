@@ -1,24 +1,14 @@
 """Breakouts told once to all users, and the ends of their setups. What was told is remembered."""
 
 from collections.abc import Callable, Mapping
-from math import isfinite
-from typing import Any
 
 import msgspec
 import numpy as np
 
+from engine.account.heard import ENDS, end_of, signal_of
 from engine.account.signal import Quote, Signal, SignalEnd
 from engine.messages import EventKind
 
-ENDS = frozenset(
-    {
-        int(EventKind.FAILED),
-        int(EventKind.INVAL),
-        int(EventKind.DISARM),
-        int(EventKind.COOLED),
-        int(EventKind.RESET),
-    }
-)
 _BREAKOUT = int(EventKind.BREAKOUT)
 _KEPT = 512  # newest signals and ends kept for engines that start later
 
@@ -33,39 +23,6 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     ends: dict[str, int] = {}
     recent: tuple[Signal, ...] = ()
     over: tuple[SignalEnd, ...] = ()
-
-
-def signal_of(
-    record: np.ndarray, symbol: str, profile: str, interval: str, quote: Quote | None
-) -> Signal:
-    """Turn a BREAKOUT record of the detector into what users hear."""
-    t = int(record["t"])
-    return Signal(
-        signal_id=f"{profile}-{interval}-{symbol}-{t}",
-        symbol=symbol,
-        profile=profile,
-        interval_ms=int(record["tf_s"]) * 1000,
-        t=t,
-        close=float(record["close"]),
-        level=float(record["level"]),
-        levels=tuple(_real(x) or 0.0 for x in record["levels"]),
-        floor=float(record["floor"]),
-        batr=float(record["batr"]),
-        atr=float(record["atr"]),
-        drop=_real(record["drop"]) or 0.0,
-        level_score=_real(record["level_score"]) or 0.0,
-        touches=int(record["touches"]),
-        breadth=_real(record["breadth"]),
-        market_fall=_real(record["market_fall"]),
-        residual_share=_real(record["residual_share"]),
-        params_hash=int(record["params_hash"]),
-        quote=quote,
-    )
-
-
-def _real(value: Any) -> float | None:
-    number = float(value)
-    return number if isfinite(number) else None
 
 
 class Teller:
@@ -145,7 +102,7 @@ class Teller:
             if kind == _BREAKOUT:
                 out += self._breakout(record, t, now_ms)
             elif kind in ENDS:
-                out += self._end(record, t, kind, now_ms)
+                out += self._end(record, t, now_ms)
         return out
 
     def _breakout(self, record: np.ndarray, t: int, now_ms: int) -> list[Signal | SignalEnd]:
@@ -163,18 +120,12 @@ class Teller:
             del self._recent[next(iter(self._recent))]
         return [signal]
 
-    def _end(self, record: np.ndarray, t: int, kind: int, now_ms: int) -> list[Signal | SignalEnd]:
+    def _end(self, record: np.ndarray, t: int, now_ms: int) -> list[Signal | SignalEnd]:
         symbol = self._symbol_of(int(record["symbol_id"]))
         if t <= self._ends.get(symbol, 0) or now_ms - t > self._end_ms:
             return []
         self._ends[symbol] = t
-        end = SignalEnd(
-            symbol=symbol,
-            profile=self.profile,
-            interval_ms=int(record["tf_s"]) * 1000,
-            t=t,
-            kind=EventKind(kind).name,
-        )
+        end = end_of(record, symbol, self.profile)
         self._over.pop(symbol, None)
         self._over[symbol] = end
         while len(self._over) > _KEPT:

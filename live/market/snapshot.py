@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from engine.pipeline.phase import CONTEXT, EVENT, STATE_SCHEMA, schema_hash
-from live.market.regime import Regime
+from engine.risk.regime import Regime
 from live.market.signals import Told
 
 _MAGIC = b"ZIONSNAP2\n"

@@ -1,6 +1,6 @@
-"""Books, tickers, interest, regime, funding and marks against slow twins, by drawn examples."""
+"""Books, tickers, interest, funding and marks against slow twins, by drawn examples."""
 
-from math import inf, isnan, nan
+from math import isnan
 
 import msgspec
 import numpy as np
@@ -14,7 +14,6 @@ from engine.venue.wire import BookMessage, TickerMessage
 from live.market.book import BROKEN, TOO_THIN_BPS, Merge, OrderBook
 from live.market.funding import next_instant
 from live.market.interest import Interest
-from live.market.regime import NORMAL, RISK_OFF, Regime, RegimeParams, breadth_of, judge
 from live.market.signals import Teller, Told
 from live.market.tickers import NAMES, Tickers
 
@@ -230,48 +229,6 @@ def test_interest_is_the_union_of_what_everyone_holds(acts) -> None:
     for holder in truth:
         interest.release(f"u{holder}")
     assert len(interest) == 0
-
-
-# ---------------------------------------------------------------------------- regime
-
-_fact = st.tuples(
-    st.integers(1, 120),  # minutes since the last one
-    st.none() | st.sampled_from([0.0, 0.5, 0.51, 0.9]),
-    st.none() | st.sampled_from([0.02, -0.0599, -0.06, -0.2]),
-)
-
-
-@given(st.lists(_fact, max_size=40))
-def test_the_regime_equals_the_rule_read_over_the_whole_past(facts) -> None:
-    params, now, state = RegimeParams(), 1_000_000, Regime()
-    past: list[tuple[int, bool, bool]] = []
-    expected = NORMAL
-    for minutes, breadth, btc in facts:
-        now += minutes * 60_000
-        bad = (breadth is not None and breadth > 0.5) or (btc is not None and btc <= -0.06)
-        past.append((now, bad, breadth is not None and btc is not None))
-        state = judge(state, now, breadth, btc, params)
-        last_bad = max((t for t, was, _ in past if was), default=None)
-        if bad:
-            expected = RISK_OFF
-        elif (
-            expected == RISK_OFF
-            and past[-1][2]
-            and last_bad is not None
-            and now - last_bad >= params.calm_ms
-        ):
-            expected = NORMAL
-        assert state.regime == expected
-        # it stands a restart: the state is all there is
-        state = msgspec.json.decode(msgspec.json.encode(state), type=Regime)
-
-
-def test_breadth_needs_half_of_the_universe() -> None:
-    params = RegimeParams()
-    pairs = [(90.0, 100.0), (90.1, 100.0), (nan, 100.0), (50.0, inf)]
-    assert breadth_of(pairs, 4, params) == 0.5
-    assert breadth_of(pairs, 5, params) is None
-    assert breadth_of([], 0, params) is None
 
 
 # ---------------------------------------------------------------------------- funding and marks

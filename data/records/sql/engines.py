@@ -77,6 +77,13 @@ def version_of(c: Connection, user_id: str) -> tuple[int, str]:
     return (row.version, row.state_hash) if row else (0, "")
 
 
+def chain_head(c: Connection, user_id: str) -> tuple[int, str]:
+    """Return (seq, hash) of the newest link as the head names it."""
+    columns = (t.engines.c.audit_seq, t.engines.c.audit_hash)
+    row = c.execute(select(*columns).where(t.engines.c.user_id == user_id)).one_or_none()
+    return (row.audit_seq, row.audit_hash) if row else (0, "")
+
+
 def checksum(user_id: str, version: int, state: bytes | None, state_hash: str) -> str:
     """Return the row's own hash; "" of an engine that never ran."""
     if state is None:

@@ -158,6 +158,8 @@ async def test_a_switch_and_a_commit_share_one_chain(store):
     stored = await store.load(ANN)
     assert verify_chain(chain, head=(stored.audit_seq, stored.audit_hash)) is None
     assert [r.seq for r in await store.audit(ANN, 2, 2)] == [3, 4]
+    assert await store.chain_head(ANN) == (chain[-1].seq, chain[-1].hash)
+    assert await store.chain_head("nobody") == await store.chain_head("") == (0, "")
 
 
 # ---------------------------------------------------------------------------- wishes

@@ -41,6 +41,7 @@ CALLS = {
     "control_done": lambda s: s.control_done(ANN, "c", taken_ms=NOW, answer=""),
     "outbox_done": lambda s: s.outbox_done(ANN, "a1", delivered=True, attempts=1, next_ms=0),
     "audit": lambda s: s.audit(ANN, 0, 9),
+    "chain_head": lambda s: s.chain_head(ANN),
     "trace": lambda s: s.trace(ANN, 0, 9),
     "ledger": lambda s: s.ledger(ANN, 0, 9),
     "executions": lambda s: s.executions(ANN, 0, 9),

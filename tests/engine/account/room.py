@@ -127,9 +127,15 @@ class Room:
     """One user with 10,000 USDT, one coin at 100; `seconds` moves the clock and ticks."""
 
     def __init__(
-        self, params: UserSettings | None = None, *, seed: int = 3, ready: bool = True, **rules: Any
+        self,
+        params: UserSettings | None = None,
+        *,
+        seed: int = 3,
+        ready: bool = True,
+        symbols: tuple[str, ...] = (SYMBOL,),
+        **rules: Any,
     ) -> None:
-        self.contract = contract(**rules)
+        self.contracts = {name: contract(name, **rules) for name in symbols}
         self.exchange = Exchange(seed)
         self.params = params or UserSettings()
         self.now = START
@@ -139,8 +145,9 @@ class Room:
         self.said: list[tuple[m.AnyMessage, UserSettings]] = []
         self.sent: list[Any] = []
         self.hold_commands = False
-        self.step(x.ListInstrument(instrument=self.contract))
-        self.market("100")
+        for name in symbols:
+            self.step(x.ListInstrument(instrument=self.contracts[name]))
+            self.market("100", symbol=name)
         self.step(x.OpenAccount(uid=1, equity=D(10_000)))
         self.inbox.clear()
         if ready:
@@ -169,9 +176,9 @@ class Room:
             case e.WalletChanged():
                 self.inbox.append(m.WalletSeen(at_ms=at, wallet=wallet_report(event.wallet, at)))
 
-    def market(self, last: str, mark: str | None = None) -> None:
+    def market(self, last: str, mark: str | None = None, symbol: str = SYMBOL) -> None:
         price = D(last)
-        self.step(x.Price(symbol=SYMBOL, last=price, mark=D(mark or last), index=price))
+        self.step(x.Price(symbol=symbol, last=price, mark=D(mark or last), index=price))
 
     def prints(self, price: str, qty: str, taker: Side = Side.SELL) -> None:
         self.step(x.Prints(symbol=SYMBOL, price=D(price), qty=D(qty), taker_side=taker))
@@ -226,12 +233,12 @@ class Room:
             case PlaceOrder():
                 self._place(command)
             case CancelOrder():
-                asked = x.CancelOrder(uid=1, symbol=SYMBOL, order_link_id=command.link_id)
+                asked = x.CancelOrder(uid=1, symbol=command.symbol, order_link_id=command.link_id)
                 self._answer(m.CancelAnswered, asked, link_id=command.link_id)
             case ChangeOrder():
                 change = x.AmendOrder(
                     uid=1,
-                    symbol=SYMBOL,
+                    symbol=command.symbol,
                     order_link_id=command.link_id,
                     qty=command.qty,
                     price=command.price,
@@ -239,7 +246,10 @@ class Room:
                 self._answer(m.CancelAnswered, change, link_id=command.link_id)
             case MoveStop():
                 stop = x.SetTradingStop(
-                    uid=1, symbol=SYMBOL, tpsl_mode=TpslMode.FULL, stop_loss=command.stop_loss
+                    uid=1,
+                    symbol=command.symbol,
+                    tpsl_mode=TpslMode.FULL,
+                    stop_loss=command.stop_loss,
                 )
                 self._answer(
                     m.StopAnswered,
@@ -250,8 +260,10 @@ class Room:
                 )
             case SetLeverage():
                 value = command.leverage
-                asked = x.SetLeverage(uid=1, symbol=SYMBOL, buy_leverage=value, sell_leverage=value)
-                self._answer(m.LeverageAnswered, asked, symbol=SYMBOL, leverage=value)
+                asked = x.SetLeverage(
+                    uid=1, symbol=command.symbol, buy_leverage=value, sell_leverage=value
+                )
+                self._answer(m.LeverageAnswered, asked, symbol=command.symbol, leverage=value)
             case _:
                 self.inbox.append(self.read())
 
@@ -264,7 +276,7 @@ class Room:
         first = self.step(
             x.CreateOrder(
                 uid=1,
-                symbol=SYMBOL,
+                symbol=command.symbol,
                 side=Side(command.side),
                 order_type=OrderType(command.order_type),
                 qty=command.qty,
@@ -291,8 +303,8 @@ class Room:
         self.say(self.read())
         self.hear()
 
-    def quote(self, price: float | None = None, **changes: Any) -> Quote:
-        price = price or float(self.exchange.prices[SYMBOL].last)
+    def quote(self, symbol: str = SYMBOL, **changes: Any) -> Quote:
+        price = float(self.exchange.prices[symbol].last)
         fields: dict[str, Any] = {
             "ts": self.now,
             "bid": price - 0.01,
@@ -306,11 +318,11 @@ class Room:
         }
         return Quote(**(fields | changes))
 
-    def signal(self, name: str = "s1", **changes: Any) -> m.SignalHeard:
+    def signal(self, name: str = "s1", symbol: str = SYMBOL, **changes: Any) -> m.SignalHeard:
         """A breakout of the level 99: the limit rests at 99.2, the stop at 95."""
         fields: dict[str, Any] = {
             "signal_id": name,
-            "symbol": SYMBOL,
+            "symbol": symbol,
             "profile": "default",
             "interval_ms": BAR_MS,
             "t": self.now - self.now % BAR_MS,
@@ -324,8 +336,8 @@ class Room:
         return m.SignalHeard(
             at_ms=self.now,
             signal=Signal(**(fields | changes)),
-            contract=self.contract,
-            quote=self.quote(),
+            contract=self.contracts[symbol],
+            quote=self.quote(symbol),
         )
 
     def wait(self, seconds: float = 1.0) -> None:
@@ -333,14 +345,16 @@ class Room:
         self.say(m.Tick(at_ms=self.now))
         self.hear()
 
-    def bar(self, open_: float, high: float, low: float, close: float) -> None:
+    def bar(
+        self, open_: float, high: float, low: float, close: float, symbol: str = SYMBOL
+    ) -> None:
         """Close the bar that is open; the clock moves to its end."""
         ts = self.now - self.now % BAR_MS
         self.now = ts + BAR_MS
         self.say(
             m.BarClosed(
                 at_ms=self.now,
-                symbol=SYMBOL,
+                symbol=symbol,
                 interval_ms=BAR_MS,
                 ts=ts,
                 open=open_,

@@ -6,8 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.risk import gates_market
+from engine.risk.asked import Asked
 from engine.risk.breaker import Breaker
 from engine.risk.reasons import WORDS, Reason
+from engine.risk.sizing import leverage_of
+from engine.risk.verdict import Approved
 from engine.venue.instrument import RiskTier
 from engine.venue.words import InstrumentStatus
 from tests.engine.risk.made import (
@@ -185,3 +189,111 @@ def test_every_reason_is_reached_and_has_words() -> None:
         assert told.startswith("SOLUSDT"), reason
         assert told.endswith("."), reason
         assert "{" not in told
+
+
+def test_without_tiers_half_the_margin_at_the_most_leverage_is_kept() -> None:
+    """MMR 1 % at 50x: what a contract whose tiers were not read is judged by."""
+    bare = request(contract=contract(tiers=()))
+    assert approved(asked(bare)).liquidation_price == approved(asked()).liquidation_price
+    assert approved(asked(bare)).liquidation_price == D("80.81")  # 80 / 0.99, up to the tick
+
+
+def test_gates_alone_refuse_what_the_quote_lacks() -> None:
+    lacking = Asked(request(bid=None, spread_bps=None), book(), limits(), NOW_MS)
+    assert gates_market.prices_fit(lacking).reason is Reason.NO_QUOTE
+    assert gates_market.spread(lacking).reason is Reason.NO_QUOTE
+    assert leverage_of(lacking._replace(request=request(leverage=None))) == 1
+
+
+def test_checks_tell_every_control_that_was_asked_in_order() -> None:
+    verdict = asked(on=book(regime="RISK_OFF"))
+    assert verdict.checks == (
+        ("settings", "readable", "a number each"),
+        ("entries", "on", "on"),
+        ("symbols", "SOLUSDT", "allowed"),
+        ("regime", "RISK_OFF", "NORMAL"),
+    )
+    assert asked().checks[4:] == (
+        ("account", "readable", "a number each"),
+        ("breaker", "ACTIVE", "not HALTED"),
+        ("daily loss", "0.00 USDT", "200.00 USDT (2 %)"),
+        ("equity", "10000.00 USDT", "10.00 USDT"),
+        ("order rate", "0", "20 a minute"),
+        ("trades", "0", "6"),
+        ("one a coin", "0", "1"),
+        ("numbers", "readable", "a number each"),
+        ("contract", "Trading", "Trading"),
+        ("signal", "1 s", "30 min"),
+        ("quote", "0.5 s", "5 s"),
+        ("prices", "0.4975 % apart", "20 %"),
+        ("stop", "97", "100"),
+        ("leverage", "5x", "5x"),
+        ("volatility", "1.2x", "4x"),
+        ("spread", "2 bps", "8 bps"),
+        ("cost", "0.0567 R", "0.15 R"),
+        ("funding", "0.00333 R", "0.1 R"),
+        ("liquidation", "80.8081", "96.25"),
+        ("risk per trade", "15.7729 at 0.5 %", "0.1 (10.00 USDT)"),
+        ("total risk", "0.00 USDT", "200.00 USDT (2 %)"),
+        ("coin risk", "0.00 USDT", "100.00 USDT (1 %)"),
+        ("group risk", "0.00 USDT", "200.00 USDT (2 %)"),
+        ("margin use", "0.00 USDT", "3000.00 USDT (30 %)"),
+        ("free balance", "9000.00 USDT", "2.01 USDT"),
+        ("value", "50000.00 USDT", "5x"),
+        ("risk tier", "200000.00 USDT", "5.00 USDT"),
+        ("order size", "5000", "0.1"),
+    )
+
+
+def test_what_is_not_asked_says_so() -> None:
+    aged = asked(request(signal_ms=0)).checks
+    assert ("signal", "no age", "not asked") in aged
+    assert ("signal", "no age", "not asked") in asked(request(interval_ms=0)).checks
+    off = asked(on=book(regime="RISK_OFF"), lim=limits(regime_filter=False)).checks
+    assert ("regime", "RISK_OFF", "off") in off
+
+
+def test_at_a_limit_is_within_it() -> None:
+    """Each case would be refused one step further: see CASES."""
+    for req in (
+        {"leverage": D(5)}, {"atr": D(4)}, {"spread_bps": D(8)}, {"quote_ms": NOW_MS - 5000},
+        {"quote_ms": NOW_MS + 5000}, {"signal_ms": NOW_MS - 1_800_000},
+        {"signal_ms": NOW_MS + 899_999}, {"funding_rate": D("0.001")}, {"ask": D("120.6")},
+        {"taker_fee": D("0.01"), "stop": D(86)}, {"bid": D("100.51")}, {"mark": D("97.5")},
+        {"contract": contract(min_price=D(100), max_price=D(100))},
+        {"contract": contract(leverage_max=D(5), leverage_min=D(5))},
+        {"sweep_bps": D("17")}, {"funding_rate": None}, {"funding_rate": D("-0.02")},
+        {"spread_bps": D(0), "sweep_bps": D(0), "taker_fee": D(0)},
+        {"contract": contract(min_notional=D(0))},
+    ):  # fmt: skip
+        assert isinstance(asked(request(**req), lim=limits(cost_r_max=D("0.2"))), Approved), req
+    for on in (
+        {"order_times_ms": (NOW_MS - 60_000, *MINUTE[1:])}, {"equity_usdt": D(300)},
+        {"exposures": FIVE[1:]}, {"exposures": (*FIVE[1:], held("X", kind="foreign"))},
+        {"day": msgspec.structs.replace(DAY, realised_usdt=D("-199.99"))},
+    ):  # fmt: skip
+        floor = limits(loss_floor_usdt=D(300))
+        assert isinstance(asked(on=book(**on), lim=floor), Approved), on
+    assert isinstance(asked(now_ms=NOW_MS + 999, on=book(day=msgspec.structs.replace(
+        DAY, resets_ms=NOW_MS + 1000))), Approved)  # fmt: skip
+    edge = RiskTier(1, D("1E-15"), D(0), D(0), D(50))
+    wide = (edge, RiskTier(2, D(1000), D("0.99"), D(0), D(50)))
+    assert refused(asked(request(contract=contract(tiers=wide)))).reason is Reason.RISK_TIER
+
+
+def test_an_order_of_just_the_venues_minimum_passes() -> None:
+    one_step = limits(risk_per_trade=D("0.0000317"), cost_r_max=D(1))
+    least = approved(asked(lim=one_step))
+    assert (least.qty, least.risk_usdt, least.shrunk_by) == (D("0.1"), D("0.317"), "")
+    dear = request(contract=contract(min_notional=D(10)))
+    assert approved(asked(dear, lim=one_step)).qty == D("0.1")
+    dearer = request(contract=contract(min_notional=D("10.01")))
+    assert refused(asked(dearer, lim=one_step)).reason is Reason.TOO_SMALL
+
+
+def test_what_shrinks_is_named() -> None:
+    room = book(exposures=(held(group="majors", risk_usdt=D(190), margin_usdt=D(0)),))
+    assert approved(asked(on=room)).shrunk_by == "total_risk"
+    assert approved(asked()).shrunk_by == ""
+    small = request(market=True, contract=contract(max_mkt_order_qty=D("0.2")))
+    assert (approved(asked(small)).qty, approved(asked(small)).shrunk_by) == (D("0.2"), "max_qty")

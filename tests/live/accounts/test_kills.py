@@ -1,9 +1,15 @@
 """The process dies at every single call it makes to the world; whoever comes next puts it right."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from engine.account import messages as m
+from engine.account.settings import UserSettings
+from live.accounts.brain import AccountBrain
+from live.accounts.engine import UserEngine
+from live.accounts.session import Session
 from tests.live.accounts.world import SYMBOL, Process, World, run
 
 _ASKED = (
@@ -52,57 +58,105 @@ class Count:
             task.cancel()  # delivered at the next await: nothing more is said or done
 
 
+async def live_on(world: World, process: Process) -> None:
+    """One trade: signal, retest, target, bar's close, and out by wish; whoever is alive hears."""
+    clock, user = world.clock, world.users[0]
+    process.supervisor.signal(world.signal(over_bps=-30))
+    await clock.sleep(2)
+    world.price(world.last() * Decimal("0.992"))
+    await clock.sleep(2)
+    world.price(world.last() * Decimal("1.08"))
+    await clock.sleep(2)
+    close = float(world.last())
+    bar = m.BarClosed(
+        at_ms=0, symbol=SYMBOL, interval_ms=60_000,
+        ts=clock.now_ms() - clock.now_ms() % 60_000 + 60_000,
+        open=close, high=close, low=close, close=close,
+    )  # fmt: skip
+    process.supervisor.market(SYMBOL, bar)
+    await clock.sleep(2)
+    process.supervisor.control(user, m.Control(at_ms=0, action="close_all", actor="user:1"))
+    await clock.sleep(3)
+
+
 def life(die_at: int, seed: int = 3) -> tuple[list[str], list[str]]:
     """One trade with a death at the given call; returns the calls and what is wrong afterwards."""
     wrong: list[str] = []
     count = Count(die_at)
 
     async def main(clock):
-        world = World(clock, seed=seed)
-        await world.begin()
+        world = World(clock, seed=seed, brain=AccountBrain())
+        world.calm()
+        await world.begin(UserSettings(intervals_ms=(60_000,)))
         world.wrap = lambda venue, process: Dying(venue, count) if process.name == "one" else venue
         first = world.process("one")
         await world.ready(first)
         count.process, count.armed = first, True
         world.weather.hook = lambda method, _: count.at(method) if method == "commit" else None
-        first.supervisor.signal(world.signal())
-        await clock.sleep(3)
+        await live_on(world, first)
+        count.armed = False
         await first.kill()
         world.weather.hook = None
-        user = world.users[0]
         second = world.process("two")
         await world.ready(second)
         await clock.sleep(45)
-        entries = world.entries(user)
-        if len(entries) > 1:
-            wrong.append(f"{len(entries)} entries")
-        position = world.position(user)
-        if position is not None and position.is_open and not position.stop_loss:
-            wrong.append("naked")
-        stored = await world.memory.load(user)
-        if any(row.state in ("new", "sent", "unknown") for row in stored.intents):
-            wrong.append(f"left unknown: {[(r.link_id, r.state) for r in stored.intents]}")
-        booked = {e.exec_id for e in await world.memory.executions(user, 0, 100)}
-        if booked != {e.exec_id for e in world.account(user).executions}:
-            wrong.append("executions differ")
-        state = second.engine(user).state
-        held = position.size if position is not None and position.is_open else 0
-        believed = state.trades[SYMBOL].size if SYMBOL in state.trades else 0
-        if held != believed:
-            wrong.append(f"held {held}, believed {believed}")
+        wrong.extend(await judged(world, second))
         await world.end(second)
 
     run(main, seed)
     return count.calls, wrong
 
 
-def test_a_life_undisturbed_has_calls_to_die_at():
+async def judged(world: World, process: Process) -> list[str]:
+    """What is wrong with the books once all is quiet."""
+    user, wrong = world.users[0], []
+    entries = [o for o in world.entries(user) if o.order_link_id.startswith("ze")]
+    if len(entries) > 1:
+        wrong.append(f"{len(entries)} entries")
+    position = world.position(user)
+    held = position.size if position is not None and position.is_open else Decimal(0)
+    if held and not position.stop_loss:
+        wrong.append("naked")
+    if position is not None and position.is_open and position.side.value == "Sell":
+        wrong.append("reversed")
+    stored = await world.memory.load(user)
+    assert stored is not None
+    open_rows = [(r.link_id, r.state) for r in stored.intents if r.state != "placed"]
+    if open_rows:
+        wrong.append(f"left unknown: {open_rows}")
+    booked = {e.exec_id for e in await world.memory.executions(user, 0, 100)}
+    if booked != {e.exec_id for e in world.account(user).executions}:
+        wrong.append("executions differ")
+    state = process.engine(user).state
+    believed = sum((t.qty for t in state.trades.values()), Decimal(0))
+    if held != believed:
+        wrong.append(f"held {held}, believed {believed}")
+    cash = world.account(user).wallet.wallet_balance - 10_000
+    if cash != state.cash_usdt:
+        wrong.append(f"money {cash} there, {state.cash_usdt} here")
+    if process.session(user).crashes:
+        wrong.append("the engine broke")
+    return wrong
+
+
+def test_a_life_undisturbed_has_all_the_calls_to_die_at():
     calls, wrong = life(die_at=0)
     assert not wrong
-    assert {"commit", "before place", "after place"} <= set(calls)
+    assert {"commit", "after place", "after set_leverage", "after set_trading_stop"} <= set(calls)
+    assert 20 < len(calls) <= 30, len(calls)  # else the deaths below miss some
 
 
-@pytest.mark.parametrize("die_at", range(1, 9))
+@pytest.mark.parametrize("die_at", range(1, 31))
 def test_dying_at_any_call_leaves_one_entry_at_most_and_no_open_question(die_at):
     calls, wrong = life(die_at)
     assert not wrong, (calls[:die_at], wrong)
+
+
+def test_without_the_sweep_an_intent_would_stay_open(monkeypatch):
+    monkeypatch.setattr(UserEngine, "_sweep", lambda _: None)
+    assert life(die_at=1)[1]
+
+
+def test_without_the_past_a_fill_would_be_lost(monkeypatch):
+    monkeypatch.setattr(Session, "_since_ms", lambda self, _: self._parts.clock.now_ms())
+    assert any(life(die_at)[1] for die_at in (8, 10, 12))

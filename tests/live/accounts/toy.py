@@ -17,6 +17,7 @@ from engine.account.commands import (
     VerdictRecord,
 )
 from engine.account.guard import PlannedStop
+from engine.account.links import trade_id_of
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,9 @@ class Toy:
 
     def fresh(self, user_id: str, version: int) -> ToyState:
         return ToyState(user_id=user_id, settings_version=version)
+
+    def same(self, before: ToyState, after: ToyState) -> bool:
+        return before == after
 
     def encode(self, state: ToyState) -> bytes:
         return msgspec.json.encode(state)
@@ -150,7 +154,8 @@ class Toy:
             return ToyDecision(state=state, records=[verdict])
         link = f"z-{state.user_id[-4:]}-{signal.symbol}-{signal.t % 10**9}"
         trade = Trade(
-            trade_id=f"t-{link}", symbol=signal.symbol, link_id=link,
+            trade_id=trade_id_of(state.user_id, signal.signal_id), symbol=signal.symbol,
+            link_id=link,
             stop=rules.floor_price(Decimal(str(signal.floor))),
             qty=rules.floor_qty(Decimal(200) / Decimal(str(signal.close))),
         )  # fmt: skip

@@ -32,6 +32,7 @@ from live.venues.bybit.clock_offset import VenueClock
 from live.venues.bybit.gate import Gate
 from live.venues.bybit.private_stream import BybitPrivateStream
 from live.venues.bybit.signer import Signer
+from live.venues.bybit.simacts import human
 from live.venues.bybit.simvenue import SimVenue
 from live.venues.bybit.trading import BybitTrading
 from tests.live.accounts.toy import Toy
@@ -99,14 +100,14 @@ class Facts:
         at = float(price.last)
         return Quote(
             ts=self._world.clock.now_ms(), bid=at, ask=at, mark=float(price.mark),
-            spread_bps=1.0, sweep_bps=1.0,
+            spread_bps=1.0, sweep_bps=1.0, funding_rate=0.0,
         )  # fmt: skip
 
     def contract(self, symbol: str) -> Instrument | None:
         return self._world.venue.desk.exchange.instruments.get(symbol)
 
     def regime(self) -> RegimeSeen | None:
-        return None
+        return RegimeSeen(at_ms=0, regime="NORMAL", breadth=0.6)
 
     def hold(self, holder: str, symbols: Any) -> None:
         self.held[holder] = list(symbols)
@@ -195,7 +196,7 @@ class World:
         self.keys = {u: self.venue.desk.open_account(Decimal(equity)) for u in self.users}
         self.refusals: dict[str, NoAccount] = {}
         self.wrap: Any = lambda venue, _process: venue
-        self.frozen: dict[str, Decimal] = {}
+        self.still = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(self, settings: UserSettings | None = None) -> None:
@@ -211,7 +212,11 @@ class World:
     async def _time(self) -> None:
         while True:
             await self.clock.sleep(0.5)
-            self.venue.desk.advance(self.clock.now_ms())
+            if self.still:
+                self.venue.desk.tape.now_ms = self.clock.now_ms()
+                self.venue.desk.tick()
+            else:
+                self.venue.desk.advance(self.clock.now_ms())
 
     def process(self, name: str = "one") -> Process:
         made = Process(self, name)
@@ -224,10 +229,8 @@ class World:
             await self.clock.sleep(0.1)
             seats = process.supervisor.seats.values()
             engines = [s.session.engine if s.session else None for s in seats]
-            if len(engines) == len(self.users) and all(
-                e is not None and e.state is not None and getattr(e.state, "seen", True)
-                for e in engines
-            ):
+            states = [e.state if e is not None else None for e in engines]
+            if len(states) == len(self.users) and all(map(_has_read, states)):
                 return
         raise AssertionError([(s.standing, s.why) for s in process.supervisor.seats.values()])
 
@@ -246,6 +249,21 @@ class World:
             levels=(last,) * 8, floor=last * (1 - stop_bps / 1e4), batr=last * 0.01,
             atr=last * 0.01,
         )  # fmt: skip
+
+    def calm(self) -> None:
+        """Let the market stand still but for what a test says."""
+        self.still = True
+        exchange, played = self.venue.desk.exchange, self.venue.desk.tape.quote
+
+        def quote(symbol: str) -> Decimal:
+            price = exchange.prices.get(symbol)
+            return price.mark if price is not None else played(symbol)
+
+        self.venue.desk.tape.quote = quote
+
+    def by_hand(self, user: str, action: str, symbol: str = SYMBOL) -> None:
+        """A person at the venue's screen."""
+        human(self.venue.desk, self.keys[user].uid, action, symbol=symbol, value="")
 
     def price(self, to: Decimal, symbol: str = SYMBOL) -> None:
         """Let the coin trade at a price now."""
@@ -271,6 +289,10 @@ class World:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _has_read(state: Any) -> bool:
+    return bool(getattr(state, "seen", False) or getattr(state, "read_ms", 0))
 
 
 def run(main: Any, seed: int = 1) -> Any:
