@@ -1,4 +1,4 @@
-"""`zion drill`: the whole live accounts layer in seeded worlds, under faults, judged all the time."""
+"""`zion drill`: the live accounts layer in seeded worlds, under faults, judged all the time."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ app = typer.Typer(help="The user engines in seeded worlds under faults: nothing 
 
 @app.callback(
     invoke_without_command=True,
-    epilog="Example:  zion drill --seeds 200        one seed again, as a story: --seeds 1 --from 17",
+    epilog="Example:  zion drill --seeds 200 --planted",
 )
 def drill(
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 100,
@@ -23,9 +23,7 @@ def drill(
     planted_seeds: Annotated[
         int, typer.Option(min=1, help="Worlds at most until a planted bug must be found.")
     ] = 200,
-    processes: Annotated[
-        int, typer.Option(min=1, max=64, help="Processes to share the work.")
-    ] = 2,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes to share the work.")] = 2,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Run the worlds; exit code 4 when one of them broke a promise."""

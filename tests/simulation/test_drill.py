@@ -44,7 +44,7 @@ print(live(203).trace)
 @pytest.mark.slow
 def test_the_order_of_hashes_changes_nothing() -> None:
     traces = {
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - our own interpreter
             [sys.executable, "-c", _PROGRAM],
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,

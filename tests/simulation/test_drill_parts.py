@@ -1,7 +1,6 @@
-"""The drill's own machinery: processes that die, faults that stand still, reports without a wire."""
+"""The drill's machinery: processes that die, faults that stand still, reports without a wire."""
 
 import asyncio
-import random
 from decimal import Decimal
 
 import numpy as np
@@ -10,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.proofs.drill import catalogue
+from app.proofs.drill.dice import Dice
 from app.proofs.drill.loop import DrillLoop, Life, run, spawn
 from app.proofs.drill.market import SYMBOLS
 from app.proofs.drill.market import replay as draw_market
@@ -95,8 +95,8 @@ def test_the_catalogue_holds_every_fault() -> None:
 
 @given(st.integers(0, 10_000), st.integers(2, 5))
 def test_a_draw_is_the_seed_s(seed: int, users: int) -> None:
-    faults = catalogue.draw(random.Random(seed), users)
-    assert faults == catalogue.draw(random.Random(seed), users)
+    faults = catalogue.draw(Dice(seed), users)
+    assert faults == catalogue.draw(Dice(seed), users)
     assert len({(f.site, f.visit) for f in faults}) == len(faults) > 10
     assert 0.0 <= drawn(seed, users) < 1.0
 
@@ -109,9 +109,7 @@ def test_shrinking_keeps_what_breaks(culprits: set[int]) -> None:
 
 
 def _events(seed: int) -> list[Event]:
-    desk = FastDesk(
-        draw_market(np.random.default_rng(seed)), "1m", seed=seed, start_ms=START_MS
-    )
+    desk = FastDesk(draw_market(np.random.default_rng(seed)), "1m", seed=seed, start_ms=START_MS)
     desk.streams = {}
     seen: list[Event] = []
     desk.watch = seen.extend

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -19,14 +18,14 @@ from engine.venue.words import TpslMode
 from live.venues.bybit import simacts
 from live.venues.bybit.faults import Fault
 
-if TYPE_CHECKING:
-    from app.proofs.drill.process import Process
-    from app.proofs.drill.world import World
-
-Act = Callable[["World", Injection], bool | None]  # False: there was no occasion
+Process = Any  # it stands above this file
+World = Any  # it stands above this file
 
 
-def strike(world: "World", hit: Injection) -> bool:
+Act = Callable[[World, Injection], bool | None]  # False: there was no occasion
+
+
+def strike(world: World, hit: Injection) -> bool:
     """Let one thing happen; False: nothing was there for it to happen to."""
     name, _, action = hit.kind.partition(":")
     if name == "human":
@@ -40,7 +39,7 @@ def _symbol(hit: Injection) -> str:
     return SYMBOLS[(hit.visit // 7) % len(SYMBOLS)]
 
 
-def _newest(world: "World") -> "Process | None":
+def _newest(world: World) -> Any:
     alive = world.alive
     return alive[-1] if alive else None
 
@@ -48,7 +47,7 @@ def _newest(world: "World") -> "Process | None":
 # ---------------------------------------------------------------------------- processes
 
 
-def _kill(world: "World", hit: Injection) -> bool:
+def _kill(world: World, hit: Injection) -> bool:
     alive = world.alive
     for process in alive:
         process.die("kill -9")
@@ -56,13 +55,13 @@ def _kill(world: "World", hit: Injection) -> bool:
     return bool(alive)
 
 
-def _crash_loop(world: "World", hit: Injection) -> None:
+def _crash_loop(world: World, hit: Injection) -> None:
     _kill(world, hit)
     for turn in range(1, 5):
         world.later(turn * 3.0, lambda: _kill(world, hit))
 
 
-def _sigterm(world: "World", hit: Injection) -> bool:
+def _sigterm(world: World, hit: Injection) -> bool:
     process = _newest(world)
     if process is None:
         return False
@@ -72,7 +71,7 @@ def _sigterm(world: "World", hit: Injection) -> bool:
     return True
 
 
-def _overlap(world: "World", hit: Injection) -> bool:
+def _overlap(world: World, hit: Injection) -> bool:
     old = world.alive
     if not old:
         return False
@@ -87,14 +86,14 @@ def _overlap(world: "World", hit: Injection) -> bool:
     return True
 
 
-def _freeze(world: "World", hit: Injection) -> bool:
+def _freeze(world: World, hit: Injection) -> bool:
     process = _newest(world)
     if process is not None:
         process.freeze(hit.amount)
     return process is not None
 
 
-def _backup(world: "World", hit: Injection) -> None:
+def _backup(world: World, hit: Injection) -> None:
     """Restore the store as it was some seconds ago; nobody runs meanwhile."""
     world.keep_backup()
     kept = world.backup
@@ -115,13 +114,13 @@ def _backup(world: "World", hit: Injection) -> None:
 
 
 def _until(name: str) -> Act:
-    def act(world: "World", hit: Injection) -> None:
+    def act(world: World, hit: Injection) -> None:
         setattr(world, name, world.now_s + hit.amount / 1000.0)
 
     return act
 
 
-def _jump(world: "World", hit: Injection) -> None:
+def _jump(world: World, hit: Injection) -> None:
     """Let a machine's wall clock jump; the monotonic one goes on."""
     for process in world.alive:
         process.clock.skew_ms += hit.amount
@@ -136,28 +135,28 @@ def _jump(world: "World", hit: Injection) -> None:
     world.later(8.0, back)
 
 
-def _edit_row(world: "World", hit: Injection) -> bool:
+def _edit_row(world: World, hit: Injection) -> bool:
     return world.judge.edit_row(hit.user)
 
 
 # ---------------------------------------------------------------------------- wires
 
 
-def _all_down(world: "World", hit: Injection) -> None:
+def _all_down(world: World, hit: Injection) -> None:
     for process in world.alive:
         for n, stream in enumerate(process.streams):
             stream.fall(hit.amount / 1000.0 + n, "reset")
 
 
-def _venue_restart(world: "World", hit: Injection) -> None:
+def _venue_restart(world: World, hit: Injection) -> None:
     world.office.restarting_until_s = world.now_s + hit.amount / 1000.0
     for n in range(len(world.users)):
         world.desk.closed_from[world.office.keys[n].uid] = world.desk.now_ms + 1
     _all_down(world, hit)
 
 
-def _deaf(world: "World", hit: Injection) -> None:
-    """The stream is open and says nothing, and nobody notices for long."""
+def _deaf(world: World, hit: Injection) -> None:
+    """Let a stream be open and say nothing, and nobody notice for long."""
     for process in world.alive:
         for stream in process.streams:
             if stream.user == hit.user and stream.up:
@@ -168,14 +167,14 @@ def _deaf(world: "World", hit: Injection) -> None:
 # ---------------------------------------------------------------------------- bus
 
 
-def _redeliver(world: "World", hit: Injection) -> bool:
+def _redeliver(world: World, hit: Injection) -> bool:
     for _ in range(hit.amount):
         for wanted in world.wanted[-3:]:
             world.deliver(wanted)
     return bool(world.wanted)
 
 
-def _disorder(world: "World", hit: Injection) -> bool:
+def _disorder(world: World, hit: Injection) -> bool:
     """Tell old bars again, newest first, and a signal whose time is over."""
     replay = world.desk.replay
     now = world.desk.now_ms
@@ -191,7 +190,7 @@ def _disorder(world: "World", hit: Injection) -> bool:
     return True
 
 
-def _open_bar(world: "World", hit: Injection) -> None:
+def _open_bar(world: World, hit: Injection) -> None:
     """Tell a bar that is not over as if it were."""
     now = world.desk.now_ms
     start = now - now % BAR_MS
@@ -201,7 +200,7 @@ def _open_bar(world: "World", hit: Injection) -> None:
         world.bar(symbol, start, bar.values)
 
 
-def _poison(world: "World", hit: Injection) -> bool:
+def _poison(world: World, hit: Injection) -> bool:
     symbol = _symbol(hit)
     signal = world.market.signal(symbol, world.desk.now_ms)
     nan = float("nan")
@@ -213,12 +212,12 @@ def _poison(world: "World", hit: Injection) -> bool:
     return bool(world.alive)
 
 
-def _flood(world: "World", hit: Injection) -> None:
+def _flood(world: World, hit: Injection) -> None:
     for _ in range(hit.amount):
         world._quotes()  # noqa: SLF001 - one machine
 
 
-def _maintenance(world: "World", hit: Injection) -> bool:
+def _maintenance(world: World, hit: Injection) -> bool:
     process = _newest(world)
     if process is None:
         return False
@@ -237,20 +236,20 @@ async def _blocked(session: Any, for_s: float) -> None:
 # ---------------------------------------------------------------------------- market
 
 
-def _dead(world: "World", hit: Injection) -> None:
+def _dead(world: World, hit: Injection) -> None:
     world.market.dead_until_s[_symbol(hit)] = world.now_s + hit.amount / 1000.0
 
 
-def _stale_book(world: "World", hit: Injection) -> None:
+def _stale_book(world: World, hit: Injection) -> None:
     world.market.stale_until_s[_symbol(hit)] = world.now_s + hit.amount / 1000.0
 
 
-def _odd(world: "World", hit: Injection) -> None:
+def _odd(world: World, hit: Injection) -> None:
     world.market.odd[_symbol(hit)] = (world.now_s + 3.0, hit.amount)
 
 
 def _venue_act(kind: str) -> Act:
-    def act(world: "World", hit: Injection) -> bool:
+    def act(world: World, hit: Injection) -> bool:
         uid = world.office.keys[hit.user].uid
         fault: Any = Fault(kind=kind, value=str(hit.amount) if kind == "funding" else "")  # pyrefly: ignore
         if kind not in simacts.possible(world.desk, uid):
@@ -262,7 +261,7 @@ def _venue_act(kind: str) -> Act:
     return act
 
 
-def _stop_gone(world: "World", hit: Injection) -> bool:
+def _stop_gone(world: World, hit: Injection) -> bool:
     """Let the venue lose a stop: triggered, and refused by its own risk check."""
     uid = world.office.keys[hit.user].uid
     for position in list(world.desk.exchange.account(uid).positions.values()):
@@ -280,7 +279,7 @@ def _stop_gone(world: "World", hit: Injection) -> bool:
     return False
 
 
-def _new_rules(world: "World", hit: Injection) -> None:
+def _new_rules(world: World, hit: Injection) -> None:
     symbol = _symbol(hit)
     world.market.new_rules(symbol, hit.amount)
     contract = world.market.contract(symbol)
@@ -291,7 +290,7 @@ def _new_rules(world: "World", hit: Injection) -> None:
         world.inside(process, process.supervisor.market, symbol, message)
 
 
-def _mark_apart(world: "World", hit: Injection) -> None:
+def _mark_apart(world: World, hit: Injection) -> None:
     symbol = _symbol(hit)
     last = world.desk.tape.quote(symbol)
     share = Decimal(hit.amount) / 1_000
@@ -302,7 +301,7 @@ def _mark_apart(world: "World", hit: Injection) -> None:
 # ---------------------------------------------------------------------------- people
 
 
-def _human(world: "World", hit: Injection, action: str) -> bool:
+def _human(world: World, hit: Injection, action: str) -> bool:
     uid = world.office.keys[hit.user].uid
     held = any(p.size for p in world.desk.exchange.account(uid).positions.values())
     if action in ("close", "resize", "move_stop", "remove_stop") and not held:
@@ -313,7 +312,7 @@ def _human(world: "World", hit: Injection, action: str) -> bool:
     return True
 
 
-def _control(world: "World", hit: Injection, action: str) -> bool:
+def _control(world: World, hit: Injection, action: str) -> bool:
     process = _newest(world)
     user = world.users[hit.user]
     if process is None or not process.life.runs:
@@ -333,7 +332,7 @@ def _control(world: "World", hit: Injection, action: str) -> bool:
     return True
 
 
-def _new_settings(world: "World", hit: Injection) -> bool:
+def _new_settings(world: World, hit: Injection) -> bool:
     user = world.users[hit.user]
     process = _newest(world)
     if process is None or not process.life.runs or world.now_s < world.store_down_until_s:
@@ -367,7 +366,7 @@ def _new_settings(world: "World", hit: Injection) -> bool:
     return True
 
 
-def _kill_race(world: "World", hit: Injection) -> bool:
+def _kill_race(world: World, hit: Injection) -> bool:
     """Two people click: one stops everything, another lets it go on."""
     process = _newest(world)
     user = world.users[hit.user] if hit.amount else ""
@@ -388,7 +387,7 @@ def _kill_race(world: "World", hit: Injection) -> bool:
     return True
 
 
-def _key_ends(world: "World", hit: Injection) -> None:
+def _key_ends(world: World, hit: Injection) -> None:
     key = world.office.keys[hit.user]
     world.desk.keys.change(key.key, expires_ms=world.clock.now_ms() - 1)
     for process in world.alive:
@@ -442,5 +441,3 @@ _ACTS: dict[str, Act] = {
     "kill_race": _kill_race,
     "key_ends": _key_ends,
 }
-
-

@@ -4,10 +4,10 @@ Left out are F11 (key rotation: there is no vault yet) and F57 (a lagging replic
 store). F60 to F63 strike the bus inside the process.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.proofs.drill.dice import Dice
 from app.proofs.drill.plan import CLOCK, Injection
 from engine.venue.codes import CODES, Action, Proof
 
@@ -157,11 +157,14 @@ LEFT_OUT = ("F11", "F57")
 
 # Faults that are worst together.
 SCENES: tuple[tuple[Spec, ...], ...] = (
-    tuple(  # swizzle: each wire stops in turn and comes back in another order
-        _at("F38", "stall", f"u*.push.{t}", visits=(1, 12), amount=(4_000, 18_000))
-        for t in ("order", "execution", "position")
-    )
-    + (_by("F46", "all_down", (2_000, 8_000)), _by("F52", "venue_restart", (1_000, 6_000))),
+    (  # swizzle: each wire stops in turn and comes back in another order
+        *(
+            _at("F38", "stall", f"u*.push.{topic}", visits=(1, 12), amount=(4_000, 18_000))
+            for topic in ("order", "execution", "position")
+        ),
+        _by("F46", "all_down", (2_000, 8_000)),
+        _by("F52", "venue_restart", (1_000, 6_000)),
+    ),
     (_by("F65", "freeze", (8_000, 30_000)), _by("F66", "jump", (-3_600_000, 3_600_000))),
     (
         _at("F18", "lost_reply", *_ENTRY, visits=_FAST),
@@ -181,9 +184,7 @@ _BY_ACTION: dict[str, tuple[int, ...]] = {
     "margin": tuple(sorted(c.code for c in CODES.values() if c.action is Action.SHRINK)),
     "leverage": tuple(
         sorted(
-            c.code
-            for c in CODES.values()
-            if c.action in (Action.LOWER_LEVERAGE, Action.ADAPT_MODE)
+            c.code for c in CODES.values() if c.action in (Action.LOWER_LEVERAGE, Action.ADAPT_MODE)
         )
     ),
     "price": tuple(sorted(c.code for c in CODES.values() if c.action is Action.REPRICE)),
@@ -213,7 +214,7 @@ def proves(code: int) -> Proof:
     return Proof.UNKNOWN if found is None else found.proof
 
 
-def draw(rng: random.Random, users: int, amount: int = 20) -> list[Injection]:
+def draw(rng: Dice, users: int, amount: int = 20) -> list[Injection]:
     """Draw a run's faults: one or two deadly ones, sometimes a scene, the rest one by one."""
     chosen: list[Spec] = [_pick(rng, DEADLY)]
     if rng.random() < 0.35:  # noqa: PLR2004 - a share
@@ -229,22 +230,22 @@ def draw(rng: random.Random, users: int, amount: int = 20) -> list[Injection]:
     return sorted(found.values())
 
 
-def _pick(rng: random.Random, specs: Sequence[Spec]) -> Spec:
-    return rng.choices(specs, weights=[s.weight for s in specs])[0]
+def _pick(rng: Dice, specs: Sequence[Spec]) -> Spec:
+    return rng.weighted(specs, [s.weight for s in specs])
 
 
-def _make(rng: random.Random, spec: Spec, users: int) -> Injection:
-    user = rng.randrange(users)
+def _make(rng: Dice, spec: Spec, users: int) -> Injection:
+    user = rng.below(users)
     low, high = spec.visits
     if spec.sites == (CLOCK,):
-        visit = rng.randint(low, high)
+        visit = rng.between(low, high)
     else:  # early visits are the likely ones: late ones may never come
-        visit = min(high, low + int(rng.expovariate(2.0 / max(1, high - low))))
+        visit = min(high, low + int(rng.exponential(max(1, high - low) / 2.0)))
     return Injection(
         site=rng.choice(spec.sites).replace("u*", f"u{user}"),
         visit=visit,
         kind=spec.kind,
         fault=spec.fault,
-        amount=rng.randint(*spec.amount),
+        amount=rng.between(*spec.amount),
         user=user,
     )

@@ -6,19 +6,19 @@ may demand hangs on reach: nobody can protect an account whose venue does not an
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from app.proofs.drill import judge_end, judge_entry, judge_stops
+from app.proofs.drill.judged import Intent, now
 from app.proofs.drill.loop import Life
 from app.proofs.drill.venue import REACH_S
-from data.records.rows import TERMINAL, Commit, Committed, IntentRow, OutboxRow, Unavailable
+from data.records.rows import TERMINAL, Commit, Committed, OutboxRow, Unavailable
 from engine.account.commands import (
     AlertRecord,
     AuditRecord,
@@ -29,34 +29,12 @@ from engine.account.commands import (
     VerdictRecord,
 )
 from engine.venue.exchange.events import Event, Executed, OrderChanged, PositionChanged
-from engine.venue.words import Side
 
-if TYPE_CHECKING:
-    from app.proofs.drill.world import World
+World = Any  # it stands above this file
+
 
 _SHOWN = 12
 _read_order = msgspec.json.Decoder(PlaceOrder).decode
-
-
-@dataclass(slots=True)
-class Intent:
-    """An order that was written down before it was sent."""
-
-    user: int
-    row: IntentRow
-    order: PlaceOrder
-    at_ms: int  # true time of the commit
-    last: Decimal  # the price then
-
-
-def now(asked: Awaitable[Any]) -> Any:
-    """Return what a store in the process answers, which it does at once."""
-    coroutine: Any = asked
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise RuntimeError("the store waits")
 
 
 def _midnight_after(day: str, zone: str) -> int:
@@ -68,7 +46,7 @@ def _midnight_after(day: str, zone: str) -> int:
 class Judge:
     """Of one world."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
         self.violations: list[tuple[str, str]] = []
         self.intents: dict[str, Intent] = {}
@@ -150,8 +128,12 @@ class Judge:
             if isinstance(event, OrderChanged):
                 order = event.order
                 if self.world.telling and not order.order_status.is_open:
-                    user = self.number(event.uid)
-                    self.world.tell(f"u{user} {order.symbol} {order.order_link_id or order.stop_order_type.value} {order.order_status.value} {order.cum_exec_qty}")
+                    user, name = self.number(event.uid), order.order_link_id
+                    name = name or order.stop_order_type.value
+                    self.world.tell(
+                        f"u{user} {order.symbol} {name} {order.order_status.value} "
+                        f"{order.cum_exec_qty}"
+                    )
                 if order.cum_exec_qty < self.cum.get(order.order_id, Decimal(0)):
                     self.found("I11", f"{order.order_link_id}: the filled quantity fell")
                 self.cum[order.order_id] = order.cum_exec_qty
@@ -162,7 +144,8 @@ class Judge:
             elif isinstance(event, Executed) and self.world.telling:
                 e, user = event.execution, self.number(event.uid)
                 self.world.tell(
-                    f"u{user} {e.symbol} {e.exec_type.value} {e.side.value} {e.exec_qty} at {e.exec_price}"
+                    f"u{user} {e.symbol} {e.exec_type.value} {e.side.value} "
+                    f"{e.exec_qty} at {e.exec_price}"
                 )
 
     def arriving(self, user: int, path: str, params: Mapping[str, Any]) -> None:
@@ -176,7 +159,9 @@ class Judge:
         """Look at what the venue made of it."""
         if self.world.telling:
             wish = {k: v for k, v in params.items() if k != "category"}
-            self.world.tell(f"u{user} {path} {wish}: {said.code} {said.message if said.code else ''}")
+            self.world.tell(
+                f"u{user} {path} {wish}: {said.code} {said.message if said.code else ''}"
+            )
         if said.code:
             judge_entry.refused(self, user, path, params, said)
 
@@ -206,7 +191,9 @@ class Judge:
         if self.world.telling:
             for record in commit.records:
                 if isinstance(record, VerdictRecord):
-                    self.world.tell(f"u{user} {record.signal_id}: {record.reason} {record.value} {record.limit}")
+                    self.world.tell(
+                        f"u{user} {record.signal_id}: {record.reason} {record.value} {record.limit}"
+                    )
         self._records(commit, user)
 
     def _records(self, commit: Commit, user: int) -> None:
@@ -290,6 +277,3 @@ class Judge:
     def at_the_end(self) -> None:
         """Compare all books."""
         judge_end.look(self)
-
-
-__all__ = ["Intent", "Judge", "Side", "now"]

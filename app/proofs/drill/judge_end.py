@@ -1,21 +1,23 @@
-"""What must hold when all is quiet: money to the last digit, one end for every signal, no secrets."""
+"""What must hold when all is quiet: money to the last digit, an end for every signal."""
 
 from collections import Counter
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from app.proofs.drill.judged import now
+from app.proofs.drill.replaying import replayed
 from data.records.chain import verify_chain
 from data.records.rows import TERMINAL, Stored
 from engine.venue.words import LogType
 
-if TYPE_CHECKING:
-    from app.proofs.drill.judge import Judge
+Judge = Any  # it stands above this file
+
 
 _MOST = 1_000_000
 _ACT_S = 8.0
 
 
-def look(judge: "Judge") -> None:
+def look(judge: Judge) -> None:
     """Look at everything."""
     for user in range(len(judge.world.users)):
         _intents(judge, user)
@@ -28,13 +30,12 @@ def look(judge: "Judge") -> None:
     _secrets(judge)
 
 
-def _now(judge: "Judge", name: str, user: int, *args: Any) -> Any:
-    from app.proofs.drill.judge import now
+def _now(judge: Judge, name: str, user: int, *args: Any) -> Any:
 
     return now(getattr(judge.world.store, name)(judge.world.users[user], *args))
 
 
-def _intents(judge: "Judge", user: int) -> None:
+def _intents(judge: Judge, user: int) -> None:
     """I20, I1: nothing is left unknown, and what is believed is true."""
     stored = _now(judge, "load", user)
     if not isinstance(stored, Stored):
@@ -50,7 +51,11 @@ def _intents(judge: "Judge", user: int) -> None:
         if intent.row.state in ("absent", "stale", "refused") and there:
             order = account.orders[account.by_link[link]]
             if order.order_status.is_open or order.cum_exec_qty:
-                judge.found("I1", f"user {user}: {intent.row.leg} of {intent.row.symbol} is believed {intent.row.state}")
+                judge.found(
+                    "I1",
+                    f"user {user}: {intent.row.leg} of {intent.row.symbol} exists, "
+                    f"and is believed {intent.row.state}",
+                )
         late_ms = judge.world.clock.now_ms() - intent.order.expires_ms
         if intent.row.leg == "entry" and there and intent.order.expires_ms:
             order = account.orders[account.by_link[link]]
@@ -58,7 +63,7 @@ def _intents(judge: "Judge", user: int) -> None:
                 judge.found("I1b", f"user {user}: {intent.row.symbol} rests {late_ms} ms too long")
 
 
-def _signals(judge: "Judge", user: int) -> None:
+def _signals(judge: Judge, user: int) -> None:
     """I1b: every signal that was told has a verdict."""
     user_id = judge.world.users[user]
     for wanted in judge.world.wanted:
@@ -67,7 +72,7 @@ def _signals(judge: "Judge", user: int) -> None:
             judge.found("I1b", f"user {user}: {wanted.signal.signal_id} has no verdict")
 
 
-def _executions(judge: "Judge", user: int) -> None:
+def _executions(judge: Judge, user: int) -> None:
     """I3: the same executions, the same money, to the last digit."""
     account = judge.account(user)
     truth = {
@@ -80,7 +85,9 @@ def _executions(judge: "Judge", user: int) -> None:
         judge.found("I3", f"user {user}: {len(twice)} executions twice")
     if set(here) != set(truth):
         lost, more = set(truth) - set(here), set(here) - set(truth)
-        judge.found("I3", f"user {user}: {len(lost)} executions lost, {len(more)} are not the venue's")
+        judge.found(
+            "I3", f"user {user}: {len(lost)} executions lost, {len(more)} are not the venue's"
+        )
         return
     wrong = [e for e in truth if truth[e] != here[e]]
     if wrong:
@@ -91,14 +98,14 @@ def _executions(judge: "Judge", user: int) -> None:
     real = account.wallet.wallet_balance - moved
     if balance != real:
         judge.found("I3", f"user {user}: the ledger says {balance}, the venue {real}")
-    _trades(judge, user, account)
+    _trades(judge, user)
 
 
 def _is_transfer(row: Any) -> bool:
     return row.type in (LogType.TRANSFER_IN, LogType.TRANSFER_OUT)
 
 
-def _trades(judge: "Judge", user: int, account: Any) -> None:
+def _trades(judge: Judge, user: int) -> None:
     """I3: what a closed trade earned is what its executions say."""
     rows = _now(judge, "executions", user, 0, _MOST)
     of: dict[str, Decimal] = {}
@@ -114,7 +121,7 @@ def _trades(judge: "Judge", user: int, account: Any) -> None:
             )
 
 
-def _chain(judge: "Judge", user: int) -> None:
+def _chain(judge: Judge, user: int) -> None:
     """I8: the chain holds; where somebody changed a row it does not."""
     stored = _now(judge, "load", user)
     if not isinstance(stored, Stored):
@@ -128,7 +135,7 @@ def _chain(judge: "Judge", user: int) -> None:
         judge.found("I8", f"user {user}: an edited row was not noticed")
 
 
-def _dust(judge: "Judge", user: int) -> None:
+def _dust(judge: Judge, user: int) -> None:
     """I12: what is over leaves nothing."""
     alive = {t.symbol for (n, _), t in judge.trades.items() if n == user and t.status in _LIVE}
     ours = {t.symbol for (n, _), t in judge.trades.items() if n == user}
@@ -142,28 +149,28 @@ def _dust(judge: "Judge", user: int) -> None:
 _LIVE = frozenset({"pending", "resting", "open", "closing"})
 
 
-def _replay(judge: "Judge", user: int) -> None:
+def _replay(judge: Judge, user: int) -> None:
     """I16: the recording, told again, gives the same states."""
     if not judge.world.replays:
         return
-    from app.proofs.drill.replaying import replayed
-
     wrong = replayed(judge.world, user)
     if wrong:
         judge.found("I16", f"user {user}: {wrong}")
 
 
-def _notifications(judge: "Judge") -> None:
+def _notifications(judge: Judge) -> None:
     """I15: what was written is told, or given up aloud."""
     if judge.was_restored:
         return
     due = [key for key in judge.alerts if not judge.told_by[key]]
     if due:
         user_id, event_id = due[0]
-        judge.found("I15", f"{len(due)} notifications were never told, {event_id} of {user_id[-2:]}")
+        judge.found(
+            "I15", f"{len(due)} notifications were never told, {event_id} of {user_id[-2:]}"
+        )
 
 
-def _secrets(judge: "Judge") -> None:
+def _secrets(judge: Judge) -> None:
     """I17: no secret in what was said or written."""
     secrets = [key.secret for key in judge.world.office.keys.values()]
     for line in judge.world.said_lines:

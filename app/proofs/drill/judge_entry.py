@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from app.proofs.drill.judged import Intent
 from data.records.rows import TERMINAL
 from engine.account.commands import TradeRecord, VerdictRecord
 from engine.venue.words import CreateType
 
-if TYPE_CHECKING:
-    from app.proofs.drill.judge import Intent, Judge
+Judge = Any  # it stands above this file
+
 
 # What a trade may become. `expired` and `refused` come back to life by a proven late fill alone.
 TRADE_MOVES: dict[str, frozenset[str]] = {
@@ -31,7 +32,7 @@ _CALM_S = 10.0
 _OLD_MS = 8_000  # beyond a signal's own life
 
 
-def create(judge: "Judge", user: int, params: Mapping[str, Any]) -> None:
+def create(judge: Judge, user: int, params: Mapping[str, Any]) -> None:
     """Look at an order about to be placed."""
     link = str(params.get("orderLinkId", ""))
     symbol = str(params.get("symbol"))
@@ -57,14 +58,16 @@ def create(judge: "Judge", user: int, params: Mapping[str, Any]) -> None:
     _lost_enough(judge, user, intent)
     now_ms = judge.world.clock.now_ms()
     if intent.order.expires_ms and now_ms > intent.order.expires_ms + _LATE_MS + _skew_ms(judge):
-        judge.found("I1b", f"user {user}: {symbol} entered {now_ms - intent.order.expires_ms} ms late")
+        judge.found(
+            "I1b", f"user {user}: {symbol} entered {now_ms - intent.order.expires_ms} ms late"
+        )
 
 
-def _skew_ms(judge: "Judge") -> int:
+def _skew_ms(judge: Judge) -> int:
     return max(abs(p.clock.skew_ms) for p in judge.world.processes)
 
 
-def _grid(judge: "Judge", user: int, symbol: str, params: Mapping[str, Any]) -> None:
+def _grid(judge: Judge, user: int, symbol: str, params: Mapping[str, Any]) -> None:
     rules = judge.world.desk.exchange.instruments.get(symbol)
     if rules is None or judge.world.market.changed_lately(symbol):
         return
@@ -76,7 +79,7 @@ def _grid(judge: "Judge", user: int, symbol: str, params: Mapping[str, Any]) -> 
         judge.found("I12", f"user {user}: {symbol} quantity {params.get('qty')} is off the step")
 
 
-def _once(judge: "Judge", user: int, intent: "Intent") -> None:
+def _once(judge: Judge, user: int, intent: Intent) -> None:
     """I1: one accepted entry of a signal."""
     account = judge.account(user)
     for link, other in judge.intents.items():
@@ -87,7 +90,7 @@ def _once(judge: "Judge", user: int, intent: "Intent") -> None:
                 judge.found("I1", f"user {user}: two entries of {intent.row.signal_id}")
 
 
-def _limits(judge: "Judge", user: int, intent: "Intent") -> None:
+def _limits(judge: Judge, user: int, intent: Intent) -> None:
     """I4: at the instant of sending, everything open and everything under way is within limits."""
     account = judge.account(user)
     user_id = judge.world.users[user]
@@ -122,13 +125,13 @@ def _limits(judge: "Judge", user: int, intent: "Intent") -> None:
         judge.found("I4", f"user {user}: {sum(risk.values()):.2f} at risk, {most:.2f} allowed")
 
 
-def _planned(intent: "Intent") -> Decimal:
+def _planned(intent: Intent) -> Decimal:
     price = intent.order.price or intent.last
     stop = intent.order.stop_loss or price
     return max(Decimal(0), price - stop)
 
 
-def _leverage(judge: "Judge", user: int, symbol: str) -> None:
+def _leverage(judge: Judge, user: int, symbol: str) -> None:
     """I4: never at another leverage than the user's."""
     account = judge.account(user)
     held = account.positions.get((symbol, 0))
@@ -139,7 +142,7 @@ def _leverage(judge: "Judge", user: int, symbol: str) -> None:
         judge.found("I4", f"user {user}: {symbol} entered at leverage {held.leverage}")
 
 
-def _lost_enough(judge: "Judge", user: int, intent: "Intent") -> None:
+def _lost_enough(judge: Judge, user: int, intent: Intent) -> None:
     """I5: what the venue's own books say was lost is enough to stop for the day."""
     account = judge.account(user)
     quiet_ms = intent.at_ms - _KNOWN_MS
@@ -153,7 +156,7 @@ def _lost_enough(judge: "Judge", user: int, intent: "Intent") -> None:
         judge.found("I5", f"user {user}: {lost:.2f} lost, and {intent.row.symbol} was entered")
 
 
-def _halts(judge: "Judge", user: int, intent: "Intent") -> None:
+def _halts(judge: Judge, user: int, intent: Intent) -> None:
     """I5 and I7: no entry after a halt or a kill."""
     now_ms = judge.world.clock.now_ms()
     for since_ms, day in judge.days[user].values():
@@ -168,7 +171,7 @@ def _halts(judge: "Judge", user: int, intent: "Intent") -> None:
             judge.found("I7", f"user {user}: entered {after_s:.1f} s after a kill at {now_ms}")
 
 
-def refused(judge: "Judge", user: int, path: str, params: Mapping[str, Any], said: Any) -> None:
+def refused(judge: Judge, user: int, path: str, params: Mapping[str, Any], said: Any) -> None:
     """I12: the venue must not have to tell us our own rules."""
     code = said.code
     symbol = str(params.get("symbol"))
@@ -183,7 +186,7 @@ def refused(judge: "Judge", user: int, path: str, params: Mapping[str, Any], sai
     judge.found("I12", f"user {user}: {path} refused: {said.message} ({symbol} {dict(params)})")
 
 
-def verdict(judge: "Judge", user: int, record: VerdictRecord) -> None:
+def verdict(judge: Judge, user: int, record: VerdictRecord) -> None:
     """I13, I1b: one verdict a signal, never upon what is old."""
     world = judge.world
     key = (user, record.signal_id)
@@ -197,7 +200,9 @@ def verdict(judge: "Judge", user: int, record: VerdictRecord) -> None:
     skewed = world.skewed
     dark_s = world.market.dark_s(record.symbol)
     if dark_s * 1000.0 > _STALE_MS and not skewed:
-        judge.found("I13", f"user {user}: {record.symbol} approved {dark_s:.1f} s after its quotes ended")
+        judge.found(
+            "I13", f"user {user}: {record.symbol} approved {dark_s:.1f} s after its quotes ended"
+        )
     if world.market.risk_off_s() > 4.0 and not judge.was_restored:  # noqa: PLR2004 - told each s
         settings = world.all_settings[world.users[user]]
         if all(s.risk.regime_filter for s in settings) and judge.calm_s(user) > _CALM_S:
@@ -207,12 +212,14 @@ def verdict(judge: "Judge", user: int, record: VerdictRecord) -> None:
         age_ms = world.clock.now_ms() - signal.t
         bars = max(s.retest_bars for s in world.all_settings[world.users[user]])
         if age_ms > bars * signal.interval_ms + _OLD_MS:
-            judge.found("I13", f"user {user}: {record.symbol} approved {age_ms} ms after its signal")
+            judge.found(
+                "I13", f"user {user}: {record.symbol} approved {age_ms} ms after its signal"
+            )
     if record.signal_id.startswith("poison"):
         judge.found("I13", f"user {user}: a poisoned signal was approved")
 
 
-def trade(judge: "Judge", user: int, record: TradeRecord) -> bool:
+def trade(judge: Judge, user: int, record: TradeRecord) -> bool:
     """I11: a trade moves only as it may; returns whether its status is another."""
     key = (user, record.trade_id)
     before = judge.trades.get(key)

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.venue.exchange.records import Position
 from engine.venue.words import Side
 
-if TYPE_CHECKING:
-    from app.proofs.drill.judge import Judge
+Judge = Any  # it stands above this file
+
 
 NAKED_S = 3.0
 GRACE_S = 6.0
@@ -16,7 +16,7 @@ _OFTEN = 12  # the same stop of the same coin: restored after people, faults and
 _PERSON_S = 8.0  # a stop that a person has just moved may cross one of ours under way
 
 
-def position(judge: "Judge", user: int, now: Position) -> None:
+def position(judge: Judge, user: int, now: Position) -> None:
     """Look at a position that changed."""
     if now.side is Side.SELL:
         judge.found("I9", f"user {user}: {now.symbol} was closed into the reverse")
@@ -31,13 +31,13 @@ def position(judge: "Judge", user: int, now: Position) -> None:
         judge.naked.setdefault(key, judge.world.now_s)
 
 
-def is_covered(judge: "Judge", user: int, held: Position) -> bool:
+def is_covered(judge: Judge, user: int, held: Position) -> bool:
     """Tell whether a stop of the whole position works."""
     order = judge.account(user).open_orders.get(held.sl_order_id)
     return bool(held.stop_loss) and order is not None
 
 
-def _ours(judge: "Judge", user: int, symbol: str) -> bool:
+def _ours(judge: Judge, user: int, symbol: str) -> bool:
     """Tell whether a coin's position is a trade of the engine's."""
     return any(
         i.user == user and i.row.leg == "entry" and i.row.symbol == symbol
@@ -45,7 +45,7 @@ def _ours(judge: "Judge", user: int, symbol: str) -> bool:
     ) and not _foreign(judge, user, symbol)
 
 
-def _foreign(judge: "Judge", user: int, symbol: str) -> bool:
+def _foreign(judge: Judge, user: int, symbol: str) -> bool:
     """Tell whether what is held was bought by somebody else since the coin was flat last."""
     account = judge.account(user)
     held, ours = Decimal(0), Decimal(0)
@@ -61,7 +61,7 @@ def _foreign(judge: "Judge", user: int, symbol: str) -> bool:
     return ours == 0
 
 
-def look(judge: "Judge") -> None:
+def look(judge: Judge) -> None:
     """Look for how long positions have been naked."""
     world = judge.world
     for (user, symbol), since_s in list(judge.naked.items()):
@@ -75,7 +75,7 @@ def look(judge: "Judge") -> None:
             judge.found("I2", f"user {user}: {symbol} has been naked for {for_s:.1f} s in reach")
 
 
-def moving(judge: "Judge", user: int, params: Mapping[str, Any]) -> None:
+def moving(judge: Judge, user: int, params: Mapping[str, Any]) -> None:
     """Look at a stop that is about to be set."""
     stop = params.get("stopLoss")
     symbol = str(params.get("symbol"))

@@ -9,11 +9,11 @@ import asyncio
 import contextlib
 import contextvars
 import heapq
-import random
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from app.proofs.drill.dice import Dice
 from app.proofs.simloop import START_MS, SimLoop
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class DrillLoop(SimLoop):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
-        self._coins = random.Random(seed)
+        self._coins = Dice(seed)
         self._held: list[Any] = []  # callbacks of frozen processes
         self.over = False  # every callback runs: the world has ended
 
@@ -66,12 +66,12 @@ class DrillLoop(SimLoop):
             ready.extend(waiting)
         if self._held:
             self._thaw()
-        asyncio.BaseEventLoop._run_once(self)  # pyrefly: ignore[missing-attribute]
+        asyncio.BaseEventLoop._run_once(self)  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
 
     def _thaw(self) -> None:
         held, self._held = self._held, []
         for handle in held:
-            life = handle._context.get(OWNER)
+            life = handle._context.get(OWNER)  # noqa: SLF001 - the loop's own
             if life is None or life.runs or self.over:
                 self._ready.append(handle)
             elif not life.dead:
@@ -83,10 +83,10 @@ class DrillLoop(SimLoop):
         return handle
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        """Call back at a moment of virtual time, if its process runs then; later if it is frozen."""
+        """Call back at a moment of virtual time, if its process runs then."""
         timer = _Later(when, callback, args, self, context)
         heapq.heappush(self._scheduled, timer)
-        timer._scheduled = True  # pyrefly: ignore[missing-attribute]
+        timer._scheduled = True  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
         return timer
 
     def hold(self, handle: asyncio.Handle) -> None:
@@ -191,6 +191,6 @@ def _end(loop: DrillLoop) -> None:
             task.cancel()
         loop.run_until_complete(asyncio.wait(left, timeout=0.001))
     for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # pyrefly: ignore[missing-attribute]
+        task._log_destroy_pending = False  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
         with contextlib.suppress(BaseException):
             task.get_coro().close()  # pyrefly: ignore[missing-attribute]

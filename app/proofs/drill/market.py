@@ -1,13 +1,13 @@
-"""The drill's market: three coins, bars of four seconds, and what the market layer would say of it."""
+"""The drill's market: three coins, bars of four seconds, and what the market layer says of it."""
 
 import math
-import random
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from app.proofs.drill.dice import Dice
 from app.proofs.simloop import START_MS
 from engine.account.messages import RegimeSeen
 from engine.account.signal import Quote, Signal
@@ -29,7 +29,10 @@ def replay(rng: np.random.Generator) -> Replay:
     ts = START_MS + BAR_MS * np.arange(BARS)
     for symbol, start, digits in COINS:
         drift = np.concatenate(
-            [np.full(int(rng.integers(4, 14)), _RISE * rng.choice([1, 1, 0, -1])) for _ in range(16)]
+            [
+                np.full(int(rng.integers(4, 14)), _RISE * rng.choice([1, 1, 0, -1]))
+                for _ in range(16)
+            ]
         )[:BARS]
         path = start * np.exp(np.concatenate([[0], np.cumsum(drift + rng.normal(0, _NOISE, BARS))]))
         o, c = np.round(path[:-1], digits), np.round(path[1:], digits)
@@ -48,7 +51,7 @@ class Market:
 
     def __init__(self, world: Any, seed: int) -> None:
         self._world = world
-        self._rng = random.Random(seed ^ 0x3A7)
+        self._rng = Dice(seed ^ 0x3A7)
         self.regime = RegimeSeen(at_ms=START_MS, regime="NORMAL", since_ms=START_MS)
         self.dead_until_s: dict[str, float] = {}  # whose quotes do not come any more
         self.odd: dict[str, tuple[float, int]] = {}  # until when, and how

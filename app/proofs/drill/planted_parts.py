@@ -11,7 +11,7 @@ from app.proofs.drill.loop import spawn
 from app.proofs.drill.system import Build
 from app.proofs.drill.venue import Wire
 from data.records.memory import MemoryStore
-from data.records.rows import Commit, Committed, CommitOutcome, OutboxRow
+from data.records.rows import Commit, CommitOutcome, Committed, OutboxRow
 from live.accounts.guard import GuardOptions
 from live.accounts.notify import OutboxPump
 from live.accounts.supervisor import Supervisor
@@ -45,6 +45,7 @@ class FreshIdPerRetry(_Venue):
     """Sends again under a new id whenever an answer is missing."""
 
     async def place(self, order: NewOrder, *, priority: Priority) -> PlaceOutcome:
+        """Place, wrongly."""
         outcome = await self._inner.place(order, priority=priority)
         for attempt in range(3):
             if not isinstance(outcome, Unknown):
@@ -58,6 +59,7 @@ class TimeoutIsReject(_Venue):
     """Takes a missing answer for a refusal."""
 
     async def place(self, order: NewOrder, *, priority: Priority) -> PlaceOutcome:
+        """Place, wrongly."""
         outcome = await self._inner.place(order, priority=priority)
         return Refused(0, "no answer") if isinstance(outcome, Unknown) else outcome
 
@@ -68,9 +70,8 @@ class OneLookIsAbsent(_Venue):
     async def look_up(
         self, symbol: str, order_link_id: str, *, sent_ms: int, order_id: str = ""
     ) -> LookupOutcome:
-        found = await self._inner.look_up(
-            symbol, order_link_id, sent_ms=sent_ms, order_id=order_id
-        )
+        """Look, wrongly."""
+        found = await self._inner.look_up(symbol, order_link_id, sent_ms=sent_ms, order_id=order_id)
         hasty = isinstance(found, Undecided) and "not found" in found.reason
         return Absent(sent_ms) if hasty else found
 
@@ -79,6 +80,7 @@ class NoLookUps(_Venue):
     """Never finds out what became of an order."""
 
     async def look_up(self, symbol: str, order_link_id: str, **_: Any) -> LookupOutcome:
+        """Look, wrongly."""
         return Undecided(f"nobody asked for {symbol} {order_link_id}")
 
 
@@ -86,6 +88,7 @@ class NoHistory(_Venue):
     """Believes its stream, and never reads executions."""
 
     async def executions(self, **_: Any) -> Any:
+        """Return executions, wrongly."""
         return Ok([], self._process.clock.now_ms())
 
 
@@ -93,8 +96,9 @@ class AnswerIsFate(_Venue):
     """Takes "accepted" for the stop being there, and a refusal of a stop for the same."""
 
     async def set_trading_stop(self, stop: Any, *, priority: Priority) -> PlaceOutcome:
+        """Set a stop, wrongly."""
         await asyncio.sleep(0)
-        return Accepted()
+        return Accepted(already=priority is None or stop is None)
 
 
 def _mixed_up(venue: Any, process: Any) -> Any:
@@ -135,6 +139,7 @@ class WriteBehind(_Store):
     """Says yes at once, and writes later: what is sent may stand nowhere."""
 
     async def commit(self, commit: Commit) -> CommitOutcome:
+        """Write, wrongly."""
         head = self._books[commit.user_id].head
 
         async def write() -> None:
@@ -147,6 +152,7 @@ class WriteBehind(_Store):
         )
 
     async def commit_many(self, commits: Any) -> Any:
+        """Write many, wrongly."""
         return [await self.commit(commit) for commit in commits]
 
 

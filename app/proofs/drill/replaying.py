@@ -1,23 +1,22 @@
 """I16: a user's recording told to a fresh brain again."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from app.proofs.drill.judged import now
 from engine.account import messages as m
 from engine.account.settings import UserSettings
 
-if TYPE_CHECKING:
-    from app.proofs.drill.world import World
+World = Any  # it stands above this file
+
 
 _MOST = 1_000_000
 _read = msgspec.json.Decoder(m.AnyMessage).decode
 
 
-def replayed(world: "World", user: int) -> str:
+def replayed(world: World, user: int) -> str:
     """Return where the replay of a recording parts from it; "" where it does not."""
-    from app.proofs.drill.judge import now
-
     user_id = world.users[user]
     brain = world.brain
     params: UserSettings = world.first_settings[user_id]

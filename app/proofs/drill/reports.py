@@ -52,7 +52,7 @@ def order_report(order: Order) -> OrderReport:
 
 
 def execution_report(execution: Execution, *, listed: bool = False) -> ExecutionReport:
-    """Return an execution as the stream tells it; `listed`: as the list does, without its profit."""
+    """Return an execution as the stream tells it; `listed`: as the list does, less its profit."""
     stop = execution.stop_order_type
     return ExecutionReport(
         exec_id=execution.exec_id,

@@ -113,9 +113,7 @@ class Found:
             self.first = f"seed {one.seed}: {one.violations[0][0]}: {one.violations[0][1]}"
         for invariant, detail in one.violations:
             if len(self.violations) < _SHOWN:
-                self.violations.append(
-                    {"seed": one.seed, "invariant": invariant, "detail": detail}
-                )
+                self.violations.append({"seed": one.seed, "invariant": invariant, "detail": detail})
 
     @property
     def seldom(self) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from app.proofs.drill.catalogue import draw
+from app.proofs.drill.dice import Dice
 from app.proofs.drill.plan import Injection
 from app.proofs.drill.system import SOUND, Build
 from app.proofs.drill.world import World, run_seed
@@ -38,10 +39,8 @@ def shrink(
     seed: int, *, users: int = 2, build: Build = SOUND, runs_max: int = 200
 ) -> tuple[list[Injection], World]:
     """Return the fewest faults that still break the same promise, and the world they make."""
-    import random
-
     first = run_seed(seed, users=users, build=build)
-    faults = draw(random.Random(seed), users)
+    faults = draw(Dice(seed), users)
     wanted = {invariant for invariant, _ in first.judge.violations}
 
     def breaks(some: Sequence[Injection]) -> bool:

@@ -2,9 +2,8 @@
 
 import asyncio
 import copy
-import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 import numpy as np
 
 from app.proofs.drill import acts, catalogue
+from app.proofs.drill.dice import Dice
 from app.proofs.drill.judge import Judge
 from app.proofs.drill.loop import WORLD, DrillLoop, WorldClock, spawn
 from app.proofs.drill.market import BAR_MS, PROFILE, SYMBOLS, Market
@@ -54,7 +54,7 @@ class Wanted:
 class World:
     """One seed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - all that a world is made of
         self, loop: DrillLoop, seed: int, injections: list[Injection], users: int, build: Build
     ) -> None:
         self.loop = loop
@@ -62,7 +62,7 @@ class World:
         self.build = build
         self.clock = WorldClock(loop)
         self.plan = Plan(injections)
-        self.rng = random.Random(seed ^ 0xD411)
+        self.rng = Dice(seed ^ 0xD411)
         self.story: list[tuple[int, str]] = []
         self.said_lines: list[str] = []
         self.desk = FastDesk(
@@ -296,7 +296,7 @@ class World:
     def _plan_signals(self) -> None:
         rng = self.rng
         for _ in range(rng.choice([2, 3, 4])):
-            bar = rng.randint(1, 17)
+            bar = rng.between(1, 17)
             burst = rng.choice([1, 1, 2, 3])
             for symbol in rng.sample(SYMBOLS, burst):
                 self.later(bar * BAR_MS / 1000.0 + 0.08, lambda s=symbol: self._breakout(s))
@@ -421,7 +421,7 @@ def run_seed(
     from app.proofs.drill.loop import run
 
     if injections is None:
-        injections = catalogue.draw(random.Random(seed), users, amount)
+        injections = catalogue.draw(Dice(seed), users, amount)
     made: list[World] = []
 
     async def main(loop: DrillLoop) -> None:
@@ -434,6 +434,3 @@ def run_seed(
 
     run(main, seed)
     return made[0]
-
-
-__all__ = ["World", "replace", "run_seed"]
