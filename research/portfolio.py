@@ -114,6 +114,7 @@ class PortfolioResult:
     loaded: Loaded
     found: list[np.ndarray]
     life: Life
+    desk: AccountDesk
     hashes: dict[str, str]
     timing: PortfolioTiming
     files: dict[str, str] = field(default_factory=dict)
@@ -324,6 +325,7 @@ def _conclude(
         loaded=loaded,
         found=found,
         life=life,
+        desk=desk,
         hashes={
             "settings": digest(ask.settings, ask.capital, ask.symbols, ask.seed, start),
             "data": data_hash(loaded.raw),

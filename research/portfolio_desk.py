@@ -29,14 +29,13 @@ from engine.venue.exchange.events import (
 )
 from engine.venue.exchange.machine import Exchange
 from engine.venue.exchange.records import Account, Execution
-from engine.venue.listings import Listings, knot_ms
+from engine.venue.listings import Listings
 from engine.venue.market_view import MarketView
 from engine.venue.replay import Replay
 from engine.venue.tape import Tape
 from engine.venue.words import OrderType, Side, TimeInForce, TpslMode
 
 UID = 1
-_SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
 _BOOK_LEVELS = 50
 _FINE = frozenset({Action.SUCCESS, Action.VERIFY, Action.ADOPT})
 
@@ -128,17 +127,25 @@ class AccountDesk:
     def advance(self, to_ms: int, react: Callable[[], None]) -> None:
         """Let time pass; after every trade of the market `react` may answer what it brought."""
         while self.now_ms < to_ms:
-            at = min(self._next_trade_ms(), to_ms) if self.busy else to_ms
+            at = min(self.tape.next_ms(self._levels()), to_ms) if self.busy else to_ms
             self.tape.advance(at)
             self.view.clock_ms = at
             if self.inbox:
                 react()
 
-    def _next_trade_ms(self) -> int:
-        length = self.replay.interval_ms
-        start = self.now_ms - self.now_ms % length
-        marks = (knot_ms(start, share, length) for share in _SHARES)
-        return next((at for at in marks if at > self.now_ms), start + length)
+    def _levels(self) -> dict[str, list[Decimal]]:
+        """Return, by coin, the prices at which something of this account happens."""
+        found: dict[str, list[Decimal]] = {symbol: [] for symbol in self._played()}
+        account = self.account
+        for position in account.positions.values():
+            if position.symbol in found and position.stop_loss:
+                found[position.symbol].append(position.stop_loss)
+        for order in account.open_orders.values():
+            if order.price is not None and not order.is_conditional and order.symbol in found:
+                tick = self.listings[order.symbol].instrument.tick_size
+                # a price that has gone through an order fills it; one that touches it may not
+                found[order.symbol].append(order.price - order.side.sign * tick)
+        return found
 
     def _played(self) -> Iterator[str]:
         for symbol in [s for s in self._busy if not self.exchange.needs_price(s)]:

@@ -52,8 +52,8 @@ def moments(
             elif kind in ENDS:
                 found.setdefault(t, Moment()).ends.append(end_of(row, symbol, profile))
     for t, regime in regimes:
-        if t >= start_ms:
-            found.setdefault(t, Moment()).regime = regime
+        # what was judged before the start stands at the start
+        found.setdefault(max(t, start_ms), Moment()).regime = regime
     for moment in found.values():
         moment.signals.sort(key=lambda s: s.symbol)
         moment.ends.sort(key=lambda e: e.symbol)

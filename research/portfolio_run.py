@@ -16,6 +16,7 @@ import msgspec
 from engine.account import commands as c
 from engine.account import messages as m
 from engine.account.settings import UserSettings
+from engine.account.signal import Signal
 from engine.errors import PromiseBroken
 from research.portfolio_desk import AccountDesk
 from research.portfolio_market import Moment
@@ -50,12 +51,15 @@ class Life:
         At every closing while something was held, and at the edges.
     messages : int
         How many were decided on.
+    signals : dict
+        By id, as they were told, with their quotes.
     """
 
     state: Any
     records: list[tuple[int, c.AnyRecord]] = field(default_factory=list)
     marks: list[tuple[int, Decimal, Decimal, int]] = field(default_factory=list)
     messages: int = 0
+    signals: dict[str, Signal] = field(default_factory=dict)
 
 
 class Player:
@@ -122,6 +126,7 @@ class Player:
             quote = desk.quote(signal.symbol, SWEEP_USDT)
             contract = desk.listings[signal.symbol].instrument
             known = msgspec.structs.replace(signal, quote=quote)
+            self.life.signals[signal.signal_id] = known
             self._hear(m.SignalHeard(at_ms=now_ms, signal=known, contract=contract, quote=quote))
         if held or moment.signals:
             self._hear(m.Tick(at_ms=now_ms))

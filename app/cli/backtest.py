@@ -57,6 +57,18 @@ def backtest(
     ] = None,
     null_runs: Annotated[int, typer.Option(help="Runs with random entries to compare with.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of random entries and intervals.")] = 7,
+    portfolio: Annotated[
+        bool, typer.Option(help="Replay one user: the code that trades live, at the simulator.")
+    ] = False,
+    user_settings: Annotated[
+        str | None,
+        typer.Option(
+            "--settings", help="With --portfolio: standard | careful | a TOML or JSON file"
+        ),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option(help="With --portfolio: hold the fast kernel beside it, fill by fill.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run's files; else <ZION_HOME>/runs/<time>.")
     ] = None,
@@ -97,6 +109,32 @@ def backtest(
     )
     if out is None:
         folder = _free(folder)
+    if portfolio:
+        from app.cli.portfolio import run_portfolio
+
+        _only_fast(options)
+        chosen = user_settings or "standard"
+        screen.title(
+            f"zion backtest --portfolio · SIM · {interval} · settings {chosen} · {symbols} · "
+            f"{settings.lake_path}\n"
+        )
+        run_portfolio(
+            screen,
+            settings.lake_path,
+            chosen,
+            folder,
+            with_kernel=compare,
+            seed=seed,
+            venue=venue,
+            interval=interval,
+            symbols=symbols,
+            capital=capital,
+            start_ms=None if start is None else instant_ms(start, "--start"),
+            end_ms=None if end is None else instant_ms(end, "--end"),
+        )
+        return
+    if compare or user_settings is not None:
+        raise UsageError("--compare and --settings go with --portfolio")
     screen.title(
         f"zion backtest · SIM · {interval} · profile {profile} · {symbols} · {settings.lake_path}\n"
     )
@@ -119,6 +157,15 @@ def backtest(
     screen.document(result.document())
     if not json:
         _show(screen, result, _command(settings.lake_path, options))
+
+
+def _only_fast(options: dict[str, Any]) -> None:
+    """Refuse what stands in a user's settings, or has no meaning beside them."""
+    for name in ("profile", "risk", "positions", "turnover-min", "intrabar", "null-runs"):
+        if options[name] != _DEFAULTS.get(name):
+            raise UsageError(
+                f"--{name} does not go with --portfolio", hint="write it into the --settings"
+            )
 
 
 def _settings(

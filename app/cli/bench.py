@@ -10,7 +10,7 @@ from engine.errors import UsageError
 
 app = typer.Typer()
 ACCOUNTS_MAX = 5_000
-SUBJECTS = ("detect", "lake", "live", "orders")
+SUBJECTS = ("detect", "lake", "live", "market", "orders")
 
 
 @app.command(
@@ -18,7 +18,7 @@ SUBJECTS = ("detect", "lake", "live", "orders")
     epilog="Example:  zion bench detect",
 )
 def bench(
-    subject: Annotated[str, typer.Argument(help="detect, lake, live or orders.")],
+    subject: Annotated[str, typer.Argument(help="detect, lake, live, market, orders.")],
     lake: Annotated[Path | None, typer.Option(help="detect: real history instead of made.")] = None,
     venue: Annotated[str | None, typer.Option(help="detect: venue of the lake.")] = None,
     interval: Annotated[str, typer.Option(help="detect: bar length.")] = "15m",
@@ -40,6 +40,10 @@ def bench(
         from app.proofs.bench_orders import orders
 
         figures = list(orders(_accounts(n)))
+    elif subject == "market":
+        from app.proofs.bench_market import market
+
+        figures = list(market())
     else:
         figures = list(measured.lake() if subject == "lake" else measured.live(symbols))
     if json:

@@ -1,11 +1,11 @@
 """`zion user`: the platform's users, until they sign up by themselves."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.options import JsonOption
+from app.cli.settings_file import read_settings
 
 if TYPE_CHECKING:
     from data.records.port import Store
@@ -26,7 +26,7 @@ NAME_CHARS_MAX = 64
 def add(
     name: Annotated[str, typer.Argument(help="What the user is called here; one a name.")],
     settings: Annotated[
-        str, typer.Option(help="standard, careful, or a JSON file of what differs from standard.")
+        str, typer.Option(help="standard, careful, or a TOML or JSON file of what differs.")
     ] = "standard",
     mode: Annotated[
         str, typer.Option(help="sim, paper, demo, testnet, live; the deployment's by default.")
@@ -96,28 +96,6 @@ def new_user(name: str, mode: str, highest: str, *, at_ms: int) -> "UserRow":
     if MODES.index(mode) > MODES.index(highest):
         raise UsageError(f"mode {mode} is above this deployment's", why=f"ZION_VENUE is {highest}")
     return UserRow(user_id=new_id(), name=name.strip(), mode=mode, created_ms=at_ms)
-
-
-def read_settings(text: str) -> "UserSettings":
-    """Return the settings of a preset's name or of a file."""
-    import msgspec
-
-    from engine.account.settings import CAREFUL, STANDARD, UserSettings
-    from engine.errors import DataError
-
-    presets = {"standard": STANDARD, "careful": CAREFUL}
-    if text in presets:
-        return presets[text]
-    try:
-        return msgspec.json.decode(Path(text).read_bytes(), type=UserSettings)
-    except OSError as error:
-        raise DataError(
-            f"settings {text!r} cannot be read",
-            why=error.strerror or "",
-            hint="standard, careful, or a JSON file",
-        ) from error
-    except (msgspec.DecodeError, ArithmeticError, ValueError) as error:
-        raise DataError(f"{text} holds no settings", why=str(error)) from error
 
 
 async def add_user(store: "Store", user: "UserRow", settings: "UserSettings") -> None:

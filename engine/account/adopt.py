@@ -41,7 +41,7 @@ def order(draft: Draft, trade: Trade, report: OrderReport) -> None:
         qty=report.qty,
         price=report.price or ZERO,
     )
-    draft.put_order(trade, replace(own, qty=report.qty, price=report.price))
+    draft.put_order(trade, replace(own, qty=report.qty, price=report.price, by_hand=True))
 
 
 # ---------------------------------------------------------------------------- size

@@ -80,6 +80,11 @@ def _close(draft: Draft, message: Control) -> None:
             _leave(draft, trade, message)
 
 
+def _reconcile(draft: Draft, message: Control) -> None:
+    draft.audit("reconcile", message.actor, reason=message.reason)
+    draft.read_account("asked for by a person")
+
+
 def _close_all(draft: Draft, message: Control) -> None:
     for trade in list(draft.live()):
         _leave(draft, trade, message)
@@ -100,6 +105,7 @@ _ACTS: Mapping[str, Callable[[Draft, Control], None]] = MappingProxyType(
         "unkill": _unkill,
         "close": _close,
         "close_all": _close_all,
+        "reconcile": _reconcile,
     }
 )
 

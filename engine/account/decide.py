@@ -7,6 +7,7 @@ afterwards; a command that was lost with the process is wished again, or repeate
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +22,7 @@ from engine.account.settings import UserSettings
 from engine.account.state import AccountState
 from engine.venue.exchange.ledger import MONEY
 
-DIGITS_MAX = 18  # before or behind the point
+DIGITS_MAX = 14  # before or behind the point: products of two stay exact
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,32 +103,19 @@ def settle(draft: Draft) -> None:
 # ---------------------------------------------------------------------------- what can be read
 
 
+def is_readable(part: object) -> bool:
+    """Tell whether every exact number in a message, however deep, is one that money can be."""
+    if isinstance(part, Decimal):
+        if not part.is_finite():
+            return False
+        return not part or -DIGITS_MAX < part.adjusted() < DIGITS_MAX
+    if isinstance(part, tuple):
+        return all(is_readable(each) for each in part)
+    return all(is_readable(getattr(part, name)) for name in _fields(type(part)))
+
+
+@cache
 def _fields(kind: type) -> tuple[str, ...]:
     if issubclass(kind, msgspec.Struct):
         return kind.__struct_fields__
     return tuple(getattr(kind, "__dataclass_fields__", ()))
-
-
-_PARTS = (m.Executed, m.OrderSeen, m.PositionSeen, m.WalletSeen)
-_NAMED = ("execution", "order", "position", "wallet")
-
-
-def is_readable(message: m.AnyMessage) -> bool:
-    """Tell whether every exact number of a message is one, and of a size that money has."""
-    if isinstance(message, _PARTS):
-        part = next(getattr(message, name) for name in _NAMED if hasattr(message, name))
-        return _is_sane(part)
-    if isinstance(message, m.AccountRead):
-        rows = (*message.positions, *message.orders, *message.executions)
-        return all(_is_sane(row) for row in rows)
-    return _is_sane(message)
-
-
-def _is_sane(part: object) -> bool:
-    for name in _fields(type(part)):
-        value = getattr(part, name)
-        if isinstance(value, Decimal) and not (
-            value.is_finite() and -DIGITS_MAX < value.adjusted() < DIGITS_MAX
-        ):
-            return False
-    return True

@@ -27,6 +27,9 @@ BPS = Decimal("0.0001")
 MINUTE_MS = 60_000
 
 
+_NOT_ASKED_FOR = frozenset({"other_profile", "other_interval"})  # written down, told to nobody
+
+
 class No(NamedTuple):
     """A refusal before the controls were asked."""
 
@@ -50,6 +53,8 @@ def on_signal(draft: Draft, message: SignalHeard) -> None:
         return
     _hear(draft, signal, "")
     draft.record(verdict)
+    if verdict.reason in _NOT_ASKED_FOR:
+        return
     draft.alert(
         "refused",
         f"refused:{signal.signal_id}",

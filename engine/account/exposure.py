@@ -35,7 +35,11 @@ def blocked(state: AccountState) -> str:
 
 
 def unrealised(state: AccountState) -> Decimal:
-    """Return the open result of every position, at the newest marks known."""
+    """Return the open result of every position, at the newest marks known.
+
+    Of positions that are not ours only the venue's own figure is known, as old as the wallet: with
+    such ones about, the worse of the two counts.
+    """
     own = ZERO
     symbols = set()
     for name in sorted(state.trades):
@@ -43,8 +47,9 @@ def unrealised(state: AccountState) -> Decimal:
         symbols.add(trade.symbol)
         if trade.qty and trade.mark is not None and trade.entry_price is not None:
             own += trade.qty * (trade.mark - trade.entry_price)
-    if not symbols and state.wallet is not None:
-        return state.wallet.unrealised_pnl  # nothing of ours is open: the venue's own figure
+    strangers = any(key.partition("/")[0] not in symbols for key in state.slots)
+    if strangers and state.wallet is not None:
+        return min(own, state.wallet.unrealised_pnl)
     return own
 
 

@@ -275,6 +275,8 @@ def _entered(draft: Draft, trade: Trade, execution: ExecutionReport) -> None:
 
 def _sold(draft: Draft, trade: Trade, owner: Owner, execution: ExecutionReport) -> None:
     leg, qty = owner.leg, execution.exec_qty
+    if leg == "foreign":
+        qty = min(qty, trade.qty)  # what a person sells beyond it is not the trade's
     changes: dict[str, object] = {"sold": trade.sold + qty, "qty": trade.qty - qty}
     exit_kind = _exit_kind(trade, leg)
     if exit_kind:

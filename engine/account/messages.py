@@ -181,7 +181,7 @@ class SettingsChanged(Message, frozen=True, kw_only=True, tag=True):
 
 
 class Control(Message, frozen=True, kw_only=True, tag=True):
-    """A person's (or the platform's) wish: pause, resume, kill, unkill, close, close_all."""
+    """A person's (or the platform's) wish: pause resume kill unkill close close_all reconcile."""
 
     action: str
     actor: str  # "user:<id>", "admin:<id>", "platform", "telegram:<id>"

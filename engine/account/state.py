@@ -53,6 +53,7 @@ class OwnOrder(msgspec.Struct, frozen=True, kw_only=True):
     change_qty: Decimal = ZERO  # what it asks for
     change_price: Decimal | None = None
     changes_failed: int = 0
+    by_hand: bool = False  # a person changed it: kept as it is
     ended_by: str = ""  # the venue's cancelType
     code: int = 0  # of a refusal
     text: str = ""

@@ -51,7 +51,7 @@ def sync(draft: Draft, trade: Trade) -> Trade:
     if trade.status != "open" or trade.qty <= 0 or trade.tp1_ms or trade.stopped_ms:
         return trade
     order = trade.of_leg("tp1")
-    if order is not None and (order.state in IN_FLIGHT or order.cancel):
+    if order is not None and (order.state in IN_FLIGHT or order.cancel or order.by_hand):
         return trade
     need = min(target_qty(trade) - trade.tp1_filled, trade.qty)
     if need <= 0:

@@ -5,9 +5,10 @@ A bar is a path of four trades (`listings.knots`); between them the price is whe
 gets its price when it is asked for.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from itertools import count
+from math import ceil
 
 import numpy as np
 
@@ -71,6 +72,34 @@ class Tape:
             for symbol in sorted(self._active()):
                 self.quote(symbol)
         self.now_ms = to_ms
+
+    def next_ms(self, levels: Mapping[str, Iterable[Decimal]]) -> int:
+        """Return the next moment at which a bar trades, or a symbol's price reaches a level.
+
+        Between two trades of a bar the price walks straight from one to the other; whoever stops
+        at what it crosses on the way lets stops be pulled, and orders be passed, at their prices
+        and not only at the bar's turning points.
+        """
+        length = self.replay.interval_ms
+        start = self.now_ms - self.now_ms % length
+        marks = (knot_ms(start, share, length) for share in _SHARES)
+        at = next((mark for mark in marks if mark > self.now_ms), start + length)
+        if at == start + length:
+            return at  # the next bar's first trade: a jump
+        return min((self._reached_ms(symbol, levels[symbol], at) for symbol in levels), default=at)
+
+    def _reached_ms(self, symbol: str, levels: Iterable[Decimal], at: int) -> int:
+        if self.replay.open_bar(symbol, self.now_ms) is None:
+            return at
+        here = self.replay.last_price(symbol, self.now_ms)
+        there = self.replay.last_price(symbol, at)
+        first = at
+        for level in levels:
+            value = float(level)
+            if min(here, there) <= value <= max(here, there) and value != here:
+                share = (value - here) / (there - here)
+                first = min(first, self.now_ms + max(1, ceil(share * (at - self.now_ms))))
+        return first
 
     def _bar(self, start: int, begin: int, to_ms: int) -> None:
         for turn, share in enumerate(_SHARES):

@@ -5,6 +5,7 @@ work go with coins, not with users.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -211,7 +212,7 @@ class Desk:
         self._facts = RegimeFacts(
             at_ms=self._venue_ms(),
             fallen_share=fallen_share((t.last, t.high_24h) for t in coins) if enough else None,
-            btc_change_24h=leader.change_24h if leader is not None and leader.whole else None,
+            btc_change_24h=_finite(leader.change_24h) if leader and leader.whole else None,
         )
         self.judged = step_regime(self.judged, self._facts)
         seen = self.regime()
@@ -262,3 +263,7 @@ class Desk:
         at_ms = self._venue_ms()
         for contract in {c.symbol: c for c in changed}.values():
             await self._bus.publish(topics.CONTRACT, ContractSeen(at_ms=at_ms, contract=contract))
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None

@@ -4,7 +4,7 @@ from math import isnan
 
 import msgspec
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.messages import EventKind
@@ -175,6 +175,8 @@ def _ticker(kind: str, row: dict[str, str], cs: int) -> TickerMessage:
         max_size=25,
     )
 )
+@example([("snapshot", {}), ("late", {"lastPrice": "1"})])
+@example([("snapshot", {}), ("lost", {}), ("delta", {"lastPrice": "1"})])
 def test_a_ticker_equals_the_naive_merge_of_its_rows(acts) -> None:
     tickers, truth, cs, whole = Tickers(), {}, 10, False
     for act, row in acts:

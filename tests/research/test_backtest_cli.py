@@ -73,3 +73,33 @@ def test_no_lake_is_told(tmp_path):
     done = zion(cwd=tmp_path)
     assert done.returncode == 3
     assert "no lake" in done.stderr
+
+
+def test_portfolio_is_one_document_with_its_files_and_its_comparison(lake, tmp_path):
+    settings = tmp_path / "me.toml"
+    settings.write_text("[risk]\ntrades_max = 2\n", encoding="utf-8")
+    two = ",".join(lake.symbols("synthetic", "15m")[:2])
+    words = ["--lake", lake.path, "--portfolio", "--settings", settings, "--symbols", two]
+    done = zion(*words, "--compare", "--json", "--out", tmp_path / "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["kind"] == "portfolio"
+    assert document["compare"]["unexplained"] == []
+    for path in document["files"].values():
+        assert (tmp_path / path).is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "what"),
+    [
+        (["--settings", "careful"], 2, "--portfolio"),
+        (["--compare"], 2, "--portfolio"),
+        (["--portfolio", "--risk", "1"], 2, "--risk"),
+        (["--portfolio", "--settings", "none.toml"], 3, "none.toml"),
+        (["--portfolio", "--interval", "5m"], 2, "5m"),
+    ],
+)
+def test_portfolio_refuses_what_has_no_meaning(lake, tmp_path, words, code, what):
+    done = zion("--lake", lake.path, *words, cwd=tmp_path)
+    assert done.returncode == code
+    assert what in done.stderr
