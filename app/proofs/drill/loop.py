@@ -85,7 +85,7 @@ class DrillLoop(SimLoop):
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
         """Call back at a moment of virtual time, if its process runs then."""
         timer = _Later(when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)
+        heapq.heappush(self._scheduled, timer)  # pyrefly: ignore[missing-attribute]
         timer._scheduled = True  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
         return timer
 
@@ -101,7 +101,7 @@ class _Soon(asyncio.Handle):
 
     def _run(self) -> None:
         life = self._context.get(OWNER)  # pyrefly: ignore[missing-attribute]
-        if life is None or life.runs or self._loop.over:
+        if life is None or life.runs or self._loop.over:  # pyrefly: ignore[missing-attribute]
             super()._run()  # pyrefly: ignore[missing-attribute]
         elif not life.dead:
             self._loop.hold(self)  # pyrefly: ignore[missing-attribute]
@@ -114,7 +114,7 @@ class _Later(asyncio.TimerHandle):
 
     def _run(self) -> None:
         life = self._context.get(OWNER)  # pyrefly: ignore[missing-attribute]
-        if life is None or life.runs or self._loop.over:
+        if life is None or life.runs or self._loop.over:  # pyrefly: ignore[missing-attribute]
             super()._run()  # pyrefly: ignore[missing-attribute]
         elif not life.dead:
             self._loop.hold(self)  # pyrefly: ignore[missing-attribute]

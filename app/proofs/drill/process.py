@@ -41,7 +41,7 @@ class Process:
         self.life = Life(f"p{number}")
         self.clock = ProcessClock(world.loop, skew_ms=world.skew_ms)
         self.log = Lines(world, self.life)
-        self.store = ProcessStore(self)
+        self.store: Any = ProcessStore(self)
         self.streams: list[Stream] = []
         make = world.build
         self.group = make.group(self.store, self.clock)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from app.proofs.drill.loop import OWNER, WORLD, Life
 from app.proofs.drill.plan import Injection
@@ -131,7 +132,8 @@ class Stream:
         context = WORLD.copy()
         context.run(OWNER.set, None)
         loop = asyncio.get_running_loop()
-        self._dying = loop.create_task(self._strike(hit, "kill_before"), context=context)
+        dying: Any = self._strike(hit, "kill_before")
+        self._dying = loop.create_task(dying, context=context)
 
     def _hurt(self, hit: Injection, items: list[PrivateItem], delay_s: float) -> float:
         """Return after how long the items arrive all the same; below 0: never."""

@@ -185,8 +185,9 @@ class World:
             raise self.broken
         self.judge.at_the_end()
         for task in tasks:
-            if task.done() and not task.cancelled() and task.exception() is not None:
-                raise task.exception()  # pyrefly: ignore[invalid-raise] # the drill itself is wrong
+            wrong = task.exception() if task.done() and not task.cancelled() else None
+            if wrong is not None:
+                raise wrong  # the drill itself is wrong
 
     async def _people(self) -> None:
         for user in self.users:
