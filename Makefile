@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install -q --python $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types check test test-all laws cover bench exactly-once ledger judges fuzz golden notebooks docs run image lock fresh clean
+.PHONY: help setup fmt lint types check test test-all laws cover bench exactly-once ledger judges fuzz golden mutation notebooks docs run image lock fresh clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ laws: setup ## The laws, with many more examples
 cover: setup ## Coverage: the engine as plain Python, the rest as it runs
 	NUMBA_DISABLE_JIT=1 ZION_HYPOTHESIS_PROFILE=uncompiled $(BIN)/pytest -q -n 2 -m "not slow" -W "ignore::RuntimeWarning" --cov --cov-report= --ignore=tests/laws/test_mutants.py --ignore=tests/laws/test_uncompiled.py tests/engine tests/laws $(ARGS)
 	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not slow and not testnet and not browser" --cov --cov-append --cov-report=term --ignore=tests/engine --ignore=tests/laws $(ARGS)
+
+mutation: setup ## Mutants of the risk controls: score and survivors (var/mutation.txt)
+	ZION_HYPOTHESIS_PROFILE=mutants $(BIN)/mutmut run --max-children 2
+	@mkdir -p var
+	$(BIN)/mutmut results > var/mutation.txt
+	$(BIN)/mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json
 
 bench: setup ## Speed, each figure beside its reference
 	$(BIN)/zion bench detect

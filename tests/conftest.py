@@ -12,6 +12,15 @@ settings.register_profile(
     "uncompiled", deadline=None, max_examples=2, suppress_health_check=_SLOW_OK
 )
 settings.register_profile("deep", deadline=None, max_examples=400, suppress_health_check=_SLOW_OK)
+# few and always the same examples: a mutant must be found by what is plain
+settings.register_profile(
+    "mutants",
+    deadline=None,
+    max_examples=8,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+    derandomize=True,
+)
 settings.load_profile(os.environ.get("ZION_HYPOTHESIS_PROFILE", "quick"))
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -15,6 +15,7 @@ from app.api import assets
 from app.api.problems import Problem, install_problems
 from app.api.queries import Queries, Source, install
 from app.api.stream import TICK_S, Hub, Viewer
+from live.platform import Readiness
 
 PAGES = Path(__file__).resolve().parent.parent / "dashboard" / "main.py"
 MESSAGE_BYTES_MAX = 16_384
@@ -27,6 +28,7 @@ def create_app(
     note: Callable[[], str] = lambda: "",
     pages: bool = True,
     on_viewer: Callable[[], None] | None = None,
+    ready: Callable[[], Readiness] | None = None,
 ) -> FastAPI:
     """Return the application over a market layer that the caller starts and stops.
 
@@ -40,6 +42,8 @@ def create_app(
         Mount the dashboard at ``/``.
     on_viewer : callable, optional
         Called when a tab opens its socket: the demo's replay waits for it.
+    ready : callable, optional
+        How the engines go on, where there are any: `/ready` tells it.
     """
     queries = Queries(service, note=note)
     hub = Hub(queries)
@@ -68,7 +72,7 @@ def create_app(
     )
     app.state.queries, app.state.hub = queries, hub
     install_problems(app)
-    _add_health(app, queries)
+    _add_health(app, queries, ready)
     _add_market(app, queries)
     _add_stream(app, hub, on_viewer)
     app.router.routes.append(Route("/assets/{name}", assets.serve, name="assets"))
@@ -84,14 +88,20 @@ def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
-def _add_health(app: FastAPI, queries: Queries) -> None:
+def _add_health(app: FastAPI, queries: Queries, readiness: Callable[[], Readiness] | None) -> None:
     @app.get("/health", tags=["operation"], summary="Is the process alive?")
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/ready", tags=["operation"], summary="Does it serve a market that is up to date?")
-    def ready() -> Response:
+    @app.get("/ready", tags=["operation"], summary="Does everything make progress?")
+    async def ready() -> Response:
         status = queries.status()
+        if readiness is not None:
+            found = readiness()
+            figures = msgspec.to_builtins(found)
+            if not found.ready:
+                raise Problem(503, "not_ready", f"{'; '.join(found.why)}.", progress=figures)
+            return _json({**msgspec.to_builtins(status), "progress": figures})
         if status.state in {"starting", "stopped"}:
             raise Problem(503, "not_ready", f"The market layer is {status.state}.")
         return _json(status)

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from engine.errors import DataError
+from live.platform import Platform
 
 _ANSWER_S = 2.0  # a loop that does not answer within it is itself the news
 
@@ -93,6 +94,42 @@ def market_figures(health: Any) -> Iterator[Sample]:
         ("slow_readers", "Readers of the bus cut off."),
     ):
         yield Sample(f"zion_market_{name}", words, getattr(health, name), "counter")
+
+
+def platform_figures(platform: Platform) -> Iterator[Sample]:
+    """Yield how everything of a process goes on."""
+    yield from market_figures(platform.market.health())
+    found = platform.readiness()
+    yield Sample("zion_ready", "1 while everything makes progress.", float(found.ready))
+    for standing in ("running", "standby", "refused", "broken"):
+        yield Sample(
+            "zion_users",
+            "Users of this process by what is done for them.",
+            getattr(found, standing),
+            labels={"standing": standing},
+        )
+    group, pump = platform.group, platform.pump
+    for name, words, value in (
+        ("zion_store_age_seconds", "Since the store answered last.", found.store_age_s),
+        (
+            "zion_engine_turn_age_seconds",
+            "Of the engine that is longest idle.",
+            found.oldest_turn_s,
+        ),
+        ("zion_orders_unknown", "Orders sent whose fate is not known.", found.unknown_orders),
+        ("zion_orders_unknown_seconds", "Age of the oldest of them.", found.unknown_oldest_s),
+        ("zion_decisions_unwritten", "Decisions that wait for the store.", found.unwritten),
+        ("zion_outbox_age_seconds", "Age of the oldest notice that waits.", found.outbox_oldest_s),
+    ):
+        yield Sample(name, words, value)
+    for name, words, value in (
+        ("zion_store_transactions", "Transactions of decisions.", group.transactions),
+        ("zion_store_commits", "Decisions written.", group.commits),
+        ("zion_notices_delivered", "Notices delivered.", pump.delivered),
+        ("zion_notices_failed", "Tries to deliver that failed.", pump.failed),
+        ("zion_notices_dead", "Notices given up.", pump.dead),
+    ):
+        yield Sample(name, words, value, "counter")
 
 
 @dataclass(slots=True)

@@ -24,11 +24,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own name
         Stable name that a program may compare.
     detail : str
         What happened and what to do, for a person.
+    more
+        Members of the document besides.
     """
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
         super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail, self.more = status, code, detail, more
 
 
 def _answer(request: Request, status: int, code: str, detail: str, **more: Any) -> JSONResponse:
@@ -49,7 +51,7 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     def problem(request: Request, error: Problem) -> JSONResponse:
-        return _answer(request, error.status, error.code, error.detail)
+        return _answer(request, error.status, error.code, error.detail, **error.more)
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:

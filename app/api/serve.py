@@ -1,6 +1,7 @@
-"""``python -m app.api.serve``: the market layer, the API and the pages on ``$PORT``.
+"""``python -m app.api.serve``: market layer, engines, API and pages on ``$PORT``.
 
-The API answers at once; ``/ready`` says 503 until the market layer has caught up with its venue.
+``/health`` answers 200 as soon as the process lives, in standby too; ``/ready`` says 503 until the
+market layer has caught up with its venue and every engine of this process makes progress.
 SIGTERM and SIGINT end it cleanly at any moment, its own imports included: as the first process of a
 container a signal without a handler would be ignored.
 """
@@ -14,17 +15,19 @@ if TYPE_CHECKING:
     from live.settings import Settings
 
 
-def serve(settings: "Settings") -> None:
+def serve(settings: "Settings", role: str = "all") -> None:
     """Serve until interrupted, or until the market layer dies; then stop it cleanly.
 
     Parameters
     ----------
     settings : live.settings.Settings
         Names host, port, venue, profile.
+    role : str
+        ``all`` trades and shows, ``market`` follows and shows.
     """
     from app.api.process import run
 
-    asyncio.run(run(settings))
+    asyncio.run(run(settings, role))
 
 
 def _leave(_number: int, _frame: object) -> None:

@@ -23,9 +23,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("app.cli.user", "The users whose accounts are traded: add, list."),
     "live": ("app.cli.live", "The engines: status, trades, pause, resume, kill, reconcile."),
     "explain": ("app.cli.explain", "One trade from signal to money."),
+    "replay": ("app.cli.replay", "A recorded live trace through the same decide(), row by row."),
     "doctor": ("app.cli.doctor", "Is everything there that this deployment needs?"),
     "db": ("app.cli.db", "The database: bring it up to date, check it and its chains."),
-    "serve": ("app.cli.serve", "The shared market layer and its API as a service."),
+    "serve": ("app.cli.serve", "Market layer, engines, API and pages as a service."),
     "bench": ("app.cli.bench", "Speed figures, each beside its reference."),
 }
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import msgspec
 
-from app.cli.ids import new_id
 from app.cli.records import ROWS_MAX, chosen_users, had
+from app.ids import new_id
 from data.records.port import Store
 from data.records.rows import ControlRow, Lease, UserRow
 from engine.account.commands import TradeRecord

@@ -85,7 +85,7 @@ def list_users(json: JsonOption = False) -> None:
 
 def new_user(name: str, mode: str, highest: str, *, at_ms: int) -> "UserRow":
     """Return a user's row; never above the deployment's mode, and live needs arming besides."""
-    from app.cli.ids import new_id
+    from app.ids import new_id
     from data.records.rows import UserRow
     from engine.errors import UsageError
 

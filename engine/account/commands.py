@@ -102,7 +102,8 @@ class AlertRecord(Record, frozen=True, kw_only=True, tag=True):
     """Something a person should hear; goes to the outbox, told once by `event_id`."""
 
     event_id: str
-    kind: str  # armed entry tp1 breakeven trail stop close refused halt breaker error kill adopted
+    # armed entry tp1 breakeven trail stop close funding refused halt breaker error kill adopted
+    kind: str
     severity: str  # info | warning | critical
     words: str
     symbol: str = ""

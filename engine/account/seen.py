@@ -15,7 +15,9 @@ from engine.account.messages import (
     RegimeSeen,
     WalletSeen,
 )
+from engine.account.signal import Quote
 from engine.account.state import ZERO, OwnOrder, Trade
+from engine.risk import funding
 from engine.venue.instrument import exact
 from engine.venue.reports import OrderReport, PositionReport
 from engine.venue.words import InstrumentStatus
@@ -138,8 +140,42 @@ def on_quote(draft: Draft, message: QuoteSeen) -> None:
     mark = message.quote.mark
     if trade is None or not isfinite(mark) or mark <= 0:
         return
-    draft.put(trade, mark=exact(mark))
+    trade = draft.put(trade, mark=exact(mark))
     day.judge(draft)
+    _judge_funding(draft, trade, message.quote)
+
+
+def _judge_funding(draft: Draft, trade: Trade, quote: Quote) -> None:
+    """Tell a dear payment once, and leave before a ruinous one."""
+    if trade.status != "open" or trade.qty <= 0 or trade.mark is None:
+        return
+    rate = quote.funding_rate
+    view = funding.judge_held(
+        draft.params.risk,
+        symbol=trade.symbol,
+        notional_usdt=trade.qty * trade.mark,
+        r_usdt=trade.plan.r_usdt,
+        rate=exact(rate) if rate is not None and isfinite(rate) else None,
+        next_funding_ms=quote.next_funding_ms,
+        now_ms=draft.at_ms,
+    )
+    if view.action == funding.KEEP:
+        return
+    if view.action == funding.CLOSE:
+        trade = exits.want(draft, trade, "funding")
+    if trade.funding_told_ms == quote.next_funding_ms and view.action == funding.WARN:
+        return
+    trade = draft.put(trade, funding_told_ms=quote.next_funding_ms)
+    draft.alert(
+        "funding",
+        f"funding:{trade.trade_id}:{quote.next_funding_ms}:{view.action}",
+        view.words,
+        severity="warning",
+        trade=trade,
+        reason="funding",
+        value=view.value,
+        limit=view.limit,
+    )
 
 
 def on_regime(draft: Draft, message: RegimeSeen) -> None:

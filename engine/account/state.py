@@ -129,6 +129,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     fees_usdt: Decimal = ZERO  # + paid
     funding_usdt: Decimal = ZERO  # + received
     slippage_r: Decimal = ZERO  # worst execution against its plan, in R
+    funding_told_ms: int = 0  # the payment that was last told to be dear
     odd_ms: int = 0  # holdings here and at the venue differ since
     venue_size: Decimal | None = None  # as reported last, long positive
 

@@ -1,8 +1,0 @@
-"""Ids of what a person makes on the command line."""
-
-import uuid
-
-
-def new_id() -> str:
-    """Return an id nobody has had; nothing that is replayed asks for one."""
-    return str(uuid.uuid4())  # noqa: TID251 - the one place of the command line
