@@ -41,7 +41,7 @@ class Process:
         self.life = Life(f"p{number}")
         self.clock = ProcessClock(world.loop, skew_ms=world.skew_ms)
         self.log = Lines(world, self.life)
-        self.store: Any = ProcessStore(self)
+        self.store = _connect(self)
         self.streams: list[Stream] = []
         make = world.build
         self.group = make.group(self.store, self.clock)
@@ -351,6 +351,11 @@ class ProcessStore:
             # nobody knows: a store that answers so says it with `maybe_committed`
             return [away] * len(args[0])
         return away
+
+
+def _connect(process: Process) -> Any:
+    """Return a process' way to the store: it has every method of a `Store`."""
+    return ProcessStore(process)
 
 
 def unsure(away: Unavailable) -> Unavailable:
