@@ -54,7 +54,7 @@ def test_a_process_freezes_wakes_and_dies() -> None:
         one.frozen = True
         await asyncio.sleep(3.0)
         one.frozen, two.dead = False, True
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(2.2)
         return list(said)
 
     heard = run(main, 1)
