@@ -58,20 +58,16 @@ def size(draft: Draft, trade: Trade, position: PositionReport | None) -> tuple[T
     slot = draft.state.slots.get(slot_key(trade.symbol, trade.position_idx))
     booked = slot.size if slot is not None else ZERO
     if shown == booked:
-        trade = draft.put(trade, odd_ms=0, venue_size=shown) if _is_news(trade, shown) else trade
+        if trade.differs_ms or trade.odd_ms:
+            trade = draft.put(trade, differs_ms=0, differs_size=None, odd_ms=0, venue_size=shown)
         return _within(draft, trade, shown), True
-    if not trade.odd_ms:
-        trade = draft.put(trade, odd_ms=draft.at_ms, venue_size=shown)
-    elif draft.at_ms - trade.odd_ms >= ODD_MS and trade.venue_size == shown:
+    # Counted from a reading to a reading: what the stream says meanwhile is no whole picture.
+    if not trade.differs_ms or trade.differs_size != shown:
+        trade = draft.put(trade, differs_ms=draft.at_ms, differs_size=shown)
+    elif draft.at_ms - trade.differs_ms >= ODD_MS:
         return _taken_over(draft, trade, position, shown), True
-    elif trade.venue_size != shown:
-        trade = draft.put(trade, odd_ms=draft.at_ms, venue_size=shown)
     draft.read_account(f"{trade.symbol}: {booked:f} in the ledger, {shown:f} at the venue")
     return trade, False
-
-
-def _is_news(trade: Trade, shown: Decimal) -> bool:
-    return bool(trade.odd_ms) or trade.venue_size != shown
 
 
 def _signed(position: PositionReport | None) -> Decimal:
@@ -98,7 +94,7 @@ def _taken_over(
         slots[key] = Slot(size=shown, entry_price=position.entry_price or ZERO)
     draft.set(slots=slots)
     there = max(shown, ZERO)
-    trade = draft.put(trade, odd_ms=0, venue_size=shown)
+    trade = draft.put(trade, differs_ms=0, differs_size=None, odd_ms=0, venue_size=shown)
     draft.audit("size_adopted", trade_id=trade.trade_id, before=trade.qty, after=shown)
     if there < trade.qty:
         return _reduced(draft, trade, there)

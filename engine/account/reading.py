@@ -180,7 +180,9 @@ def _tell_differences(draft: Draft, found: tuple[str, ...]) -> None:
         if name not in before:
             words = _WORDS.get(name) or _unexplained(name)
             event = f"difference:{name}:{draft.at_ms}"
-            draft.alert("error", event, f"Account: {words}", severity="critical")
+            # a size may differ for a moment, while the news of a fill is on its way
+            severity = "warning" if name.startswith("size:") else "critical"
+            draft.alert("error", event, f"Account: {words}", severity=severity)
     if not found:
         draft.alert("adopted", f"agrees:{draft.at_ms}", "Account and ledger agree again.")
 

@@ -1,6 +1,5 @@
 """What the venue and the market show: orders, positions, wallet, quotes, regime, contracts."""
 
-from decimal import Decimal
 from math import isfinite
 
 from engine.account import day, exits, fills, manage, orders
@@ -16,7 +15,7 @@ from engine.account.messages import (
     WalletSeen,
 )
 from engine.account.signal import Quote
-from engine.account.state import ZERO, OwnOrder, Trade
+from engine.account.state import OwnOrder, Trade
 from engine.risk import funding
 from engine.venue.instrument import exact
 from engine.venue.reports import OrderReport, PositionReport
@@ -209,10 +208,3 @@ def on_contract(draft: Draft, message: ContractSeen) -> None:
                 severity="warning",
                 trade=trade,
             )
-
-
-def position_size(position: PositionReport) -> Decimal:
-    """Return a slot's size, long positive."""
-    if position.side == "Sell":
-        return -position.size
-    return position.size if position.side == "Buy" else ZERO

@@ -132,6 +132,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     funding_told_ms: int = 0  # the payment that was last told to be dear
     odd_ms: int = 0  # holdings here and at the venue differ since
     venue_size: Decimal | None = None  # as reported last, long positive
+    differs_ms: int = 0  # whole readings show another size than the ledger since; 0: they agree
+    differs_size: Decimal | None = None  # the size they show
 
     @property
     def is_live(self) -> bool:

@@ -13,6 +13,7 @@ class Books(NamedTuple):
 
     cash: Fraction
     sizes: dict[str, Fraction]
+    entries: dict[str, Fraction]  # prices, by symbol
     pnl: dict[str, Fraction]  # by trade
     fees: dict[str, Fraction]
     funding: dict[str, Fraction]  # + received
@@ -56,7 +57,7 @@ def books(executions: Iterable[ExecutionRecord]) -> Books:
         cash += earned - fee
         pnl[trade] = pnl.get(trade, Fraction(0)) + earned
         fees[trade] = fees.get(trade, Fraction(0)) + fee
-    return Books(cash, sizes, pnl, fees, funding)
+    return Books(cash, sizes, entries, pnl, fees, funding)
 
 
 def exact(value: Decimal) -> Fraction:

@@ -1,6 +1,6 @@
 """Whose an execution is, and that it is booked once, whatever it looks like."""
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +10,10 @@ from engine.account.commands import AlertRecord, ExecutionRecord, ReadAccount
 from engine.account.fills import SEEN_MAX, filled_slot
 from engine.account.links import link_id_of, trade_id_of
 from engine.account.state import Slot
+from engine.venue.exchange.ledger import MONEY
 from engine.venue.reports import ExecutionReport
 from tests.engine.account.room import SYMBOL, Room, links
+from tests.naive import account as naive
 
 D = Decimal
 
@@ -189,6 +191,26 @@ def test_a_slot_adds_up(fills):
         total += qty if side == "Buy" else -qty
         assert slot.size == total
         assert (slot.entry_price > 0) == (slot.size != 0)
+
+
+@given(st.lists(st.tuples(st.sampled_from(("Buy", "Sell")), LOTS, PRICES), max_size=12))
+def test_a_slot_is_what_fractions_say_to_the_last_digit(fills):
+    slot, rows, total = Slot(size=D(0), entry_price=D(0)), [], D(0)
+    for number, (side, qty, price) in enumerate(fills):
+        with localcontext(MONEY):
+            slot, pnl = filled_slot(slot, side, qty, price)
+            total += pnl
+        rows.append(
+            ExecutionRecord(
+                exec_id=str(number), exec_type="Trade", symbol=SYMBOL, side=side, order_id="",
+                link_id="", trade_id="t", leg="entry", qty=qty, price=price, value=qty * price,
+                fee=D(0), pnl=pnl, exec_time=number,
+            )
+        )  # fmt: skip
+    books = naive.books(rows)
+    assert books.cash == naive.exact(total)
+    if slot.size:
+        assert books.entries[SYMBOL] == naive.exact(slot.entry_price)
 
 
 def test_a_slot_reversed_by_one_fill_opens_at_its_price():

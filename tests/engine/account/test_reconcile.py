@@ -308,6 +308,32 @@ def test_a_size_nothing_explains_is_waited_for_then_taken_over():
     assert said.state.differences == ()
 
 
+def test_what_the_stream_found_odd_long_ago_hurries_no_reading():
+    room = entered()
+    trade = msgspec.structs.replace(
+        room.trade, odd_ms=room.now - 60_000, venue_size=room.trade.qty - 1
+    )
+    room.state = msgspec.structs.replace(room.state, trades={trade.trade_id: trade})
+    (position,) = room.read().positions
+    stale = read(room, positions=(replace(position, size=position.size - 1),))
+    said = twice(room, stale)
+    assert said.state.trades[trade.trade_id].qty == trade.qty
+
+
+def test_a_size_is_taken_over_though_the_clock_ticks_between_readings():
+    room = entered()
+    size = room.trade.qty
+    by_hand(room, "Sell", str(size), close=True)
+    room.hold_commands = True
+    for _ in range(8):
+        room.say(read(room, executions=(), orders=()))
+        for _ in range(2):
+            room.now += 500
+            room.say(m.Tick(at_ms=room.now))
+    assert all(trade.qty == 0 for trade in room.state.trades.values())
+    assert room.state.differences == ()
+
+
 def test_news_that_comes_in_time_explains_the_size():
     room = entered()
     by_hand(room, "Sell", "1", close=True)

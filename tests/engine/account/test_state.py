@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.account import messages as m
+from engine.account.decide import decide
 from engine.account.facts import newest_ms, planned_stops, settings_version, watched
 from engine.account.links import ATTEMPT_MAX, LINK_MAX, Link, link_id_of, parse_link, trade_id_of
 from engine.account.orders import (
@@ -63,6 +65,23 @@ def test_a_cut_or_older_state_is_a_value_that_says_why():
     said = decode_state(other)
     assert isinstance(said, Corrupt)
     assert said.schema == STATE_SCHEMA + 1
+
+
+def test_a_restart_changes_no_order_of_what_is_wanted_done():
+    names = tuple(f"{letter}USDT" for letter in "ABCDEF")
+    room = Room(symbols=names)
+    for name in names:
+        room.now += 1_000
+        room.say(room.signal(f"s-{name}", name))
+        room.hear()
+    assert len(room.state.trades) > 2
+    assert list(room.state.trades) != sorted(room.state.trades)  # else this would prove nothing
+    stop = m.Control(at_ms=room.now, action="pause", actor="user:u1")
+    before = decide(room.state, stop, room.params)
+    room.restart()
+    after = decide(room.state, stop, room.params)
+    assert after.commands == before.commands
+    assert after.records == before.records
 
 
 def test_what_others_read_off_a_state():
