@@ -55,6 +55,8 @@ class DrillLoop(SimLoop):
         super().__init__(seed)
         self._coins = Dice(seed)
         self._held: list[Any] = []  # callbacks of frozen processes
+        self._dropped: list[Any] = []  # of dead ones: what is forgotten would be cleaned up
+        self._tasks: list[asyncio.Task[Any]] = []
         self.over = False  # every callback runs: the world has ended
 
     def _run_once(self) -> None:
@@ -74,7 +76,9 @@ class DrillLoop(SimLoop):
             life = handle._context.get(OWNER)  # noqa: SLF001 - the loop's own
             if life is None or life.runs or self.over:
                 self._ready.append(handle)
-            elif not life.dead:
+            elif life.dead:
+                self._dropped.append(handle)
+            else:
                 self._held.append(handle)
 
     def _call_soon(self, callback: Any, args: Any, context: Any) -> Any:
@@ -88,6 +92,21 @@ class DrillLoop(SimLoop):
         heapq.heappush(self._scheduled, timer)  # pyrefly: ignore[missing-attribute]
         timer._scheduled = True  # noqa: SLF001 # pyrefly: ignore[missing-attribute]
         return timer
+
+    def create_task(self, coro: Any, *, name: Any = None, context: Any = None) -> Any:
+        """Start a task, and keep it: the coroutine of a dead process must not be collected."""
+        task = super().create_task(coro, name=name, context=context)
+        self._tasks.append(task)
+        return task
+
+    def forget(self) -> None:
+        """Let go of everything: the world is over."""
+        self._tasks.clear()
+        self._dropped.clear()
+
+    def drop(self, handle: asyncio.Handle) -> None:
+        """Keep what a dead process would have done next, undone."""
+        self._dropped.append(handle)
 
     def hold(self, handle: asyncio.Handle) -> None:
         """Keep a callback until its process runs again."""
@@ -103,7 +122,9 @@ class _Soon(asyncio.Handle):
         life = self._context.get(OWNER)  # pyrefly: ignore[missing-attribute]
         if life is None or life.runs or self._loop.over:  # pyrefly: ignore[missing-attribute]
             super()._run()  # pyrefly: ignore[missing-attribute]
-        elif not life.dead:
+        elif life.dead:
+            self._loop.drop(self)  # pyrefly: ignore[missing-attribute]
+        else:
             self._loop.hold(self)  # pyrefly: ignore[missing-attribute]
 
 
@@ -116,7 +137,9 @@ class _Later(asyncio.TimerHandle):
         life = self._context.get(OWNER)  # pyrefly: ignore[missing-attribute]
         if life is None or life.runs or self._loop.over:  # pyrefly: ignore[missing-attribute]
             super()._run()  # pyrefly: ignore[missing-attribute]
-        elif not life.dead:
+        elif life.dead:
+            self._loop.drop(self)  # pyrefly: ignore[missing-attribute]
+        else:
             self._loop.hold(self)  # pyrefly: ignore[missing-attribute]
 
 
@@ -183,6 +206,7 @@ def run(main: Callable[[DrillLoop], Coroutine[Any, Any, T]], seed: int) -> T:
 def _end(loop: DrillLoop) -> None:
     """Unwind what is left, the dead included: their ports do nothing any more."""
     loop.over = True
+    loop.forget()
     for _ in range(_ROUNDS):
         left = asyncio.all_tasks(loop)
         if not left:
