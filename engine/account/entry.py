@@ -106,7 +106,17 @@ def _verdict(draft: Draft, message: SignalHeard, trade_id: str) -> Trade | Verdi
         return _refused(signal, no, said.checks)
     if draft.of_symbol(signal.symbol) is not None:  # whatever the controls think of it
         return _refused(signal, No("symbol_busy", f"{signal.symbol} already has a trade."))
+    if _is_foreign(draft, signal.symbol):
+        # One slot a coin: an entry would mix with it, and its stop would become ours to move.
+        words = f"{signal.symbol} already holds a position that is not of this engine."
+        return _refused(signal, No("symbol_busy", words))
     return _trade(draft, message, trade_id, plan, request, said)
+
+
+def _is_foreign(draft: Draft, symbol: str) -> bool:
+    """Tell whether something is held of a coin that has no trade of ours."""
+    slots = draft.state.slots.items()
+    return any(slot.size for key, slot in slots if key.split("/")[0] == symbol)
 
 
 def _refused(

@@ -101,6 +101,7 @@ class UserEngine:
         self.plans: dict[str, PlannedStop] = {}
         self.watched: frozenset[str] = frozenset()
         self.last_turn_s = clock.monotonic_s()
+        self.settings_told = 0  # the newest version handed over
         self.turns = 0
         self.dead_letters = 0
         self._brain = brain
@@ -117,6 +118,7 @@ class UserEngine:
         self._extra: list[AnyRecord] = []
         self._scope: asyncio.TaskGroup | None = None
         self._ticks = 0
+        self._away = asyncio.Event()  # the store is; what is owed to it waits
         self._fenced = asyncio.Event()
         self._fenced_why = ""
 
@@ -210,6 +212,7 @@ class UserEngine:
 
     def settings_changed(self, version: int, settings: UserSettings) -> None:
         """Hand over new settings."""
+        self.settings_told = version
         now_ms = self._clock.now_ms()
         self.put(m.SettingsChanged(at_ms=now_ms, version=version, settings=settings))
 
@@ -304,6 +307,7 @@ class UserEngine:
             raise EngineFault(f"user {self.user_id}: a decision before the start")
         commands = decided.commands
         if isinstance(said, Kept):
+            self._away.set()
             commands = self._held_back(commands, said)
         self._acts.carry_out(commands, scope)
 
@@ -382,15 +386,15 @@ class UserEngine:
 
     async def _heal_when_away(self) -> None:
         while True:
+            await self._away.wait()
             await self._clock.sleep(HEAL_S)
-            if not self._journal.away:
-                continue
             said = await self._journal.heal()
             if isinstance(said, Fenced):
                 raise EngineFenced(f"epoch {said.epoch} writes for user {self.user_id}")
             if isinstance(said, Reload):
                 raise EngineFault(f"user {self.user_id}: another state was stored meanwhile")
             if isinstance(said, Written):
+                self._away.clear()
                 self._log.info("the store is back", user=self.user_id)
                 self.unblock("journal")
 

@@ -191,12 +191,14 @@ class PaperAccount:
             if symbol in self._exchange.instruments:
                 line = Line(at_ms=self._clock.now_ms(), funding=(symbol, due[1]))
                 self._step(line, always=True)
+        if symbol not in self._exchange.instruments:
+            return
         if quote.funding_rate is None or quote.next_funding_ms <= quote.ts:
             return
         rate = exact(round(quote.funding_rate, _RATE_DIGITS))
         known = self._funding.get(symbol)
         self._funding[symbol] = (quote.next_funding_ms, rate)
-        if known != self._funding[symbol] and symbol in self._exchange.instruments:
+        if known != self._funding[symbol]:
             due = (symbol, quote.next_funding_ms, rate)
             self._write(Line(at_ms=self._clock.now_ms(), due=due))
 

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+import msgspec
+
 from data.records.port import Store
-from data.records.rows import Stored, Unavailable, UserRow
+from data.records.rows import SettingsRow, Stored, Unavailable, UserRow
 from engine.account import messages as m
 from engine.account.commands import AlertRecord, AnyRecord
 from engine.account.guard import PlannedStop
@@ -33,10 +35,11 @@ from live.accounts.ports import (
     NoAccount,
     Wals,
 )
-from live.clock import Clock
+from live.clock import Clock, Late, within
 from live.venues.resync import FIRST_SPAN_MS, OVERLAP_MS, AccountFeed, FeedOptions
 from live.venues.settle import Patience
 
+LOAD_S = 5.0
 KILL, PLATFORM_KILL = "kill", "platform kill"
 CRASH_LOOP, DRAIN = "crash loop", "drain"
 
@@ -114,7 +117,10 @@ class Session:
             Another process has this user.
         """
         parts = self._parts
-        stored = await parts.store.load(self.user.user_id)
+        try:
+            stored = await within(parts.clock, parts.store.load(self.user.user_id), LOAD_S)
+        except Late:
+            stored = Unavailable(reason="the store does not answer", kind="down")
         if not isinstance(stored, Stored):
             why = stored.reason if isinstance(stored, Unavailable) else "no such user"
             raise EngineFault(f"session of user {self.user.user_id} cannot start", why=why)
@@ -331,12 +337,33 @@ class Session:
         self._parts.log.error("a key is refused", user=self.user.user_id, why=refusal.words)
         self.put(m.ViewLost(at_ms=at_ms, reason=refusal.words, key_refused=True))
 
-    async def read_settings(self) -> bool:
-        """Read the newest settings and hand them to the engine."""
-        stored = await self._parts.store.load(self.user.user_id)
-        if not isinstance(stored, Stored) or self.engine is None:
+    async def look_for_settings(self) -> bool:
+        """Hand over versions of the settings that the engine has not heard of."""
+        engine, parts = self.engine, self._parts
+        if engine is None or engine.state is None:
             return False
-        self.engine.settings_changed(stored.settings.version, read_settings(stored.settings.body))
+        version = max(parts.brain.settings_version(engine.state), engine.settings_told)
+        row = None
+        while True:
+            asked = parts.store.settings(self.user.user_id, version + 1)
+            try:
+                said = await within(parts.clock, asked, LOAD_S)
+            except Late:
+                break
+            if not isinstance(said, SettingsRow):
+                break
+            row, version = said, said.version
+        if row is None:
+            return False
+        try:
+            settings = read_settings(row.body)
+        except msgspec.MsgspecError as error:
+            engine.settings_told = row.version  # said once; the ones before hold
+            parts.log.error(  # noqa: TRY400 - one line says it
+                "settings cannot be read", user=self.user.user_id, why=str(error)
+            )
+            return False
+        engine.settings_changed(row.version, settings)
         return True
 
     def under_way(self) -> int:

@@ -6,19 +6,24 @@ session ends that task's turn and is tried again later, and nobody else notices.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
 from data.records.rows import Lease, LeaseHeld, Unavailable, UserRow
 from engine.account import messages as m
-from engine.account.signal import Signal, SignalEnd
 from engine.errors import ZionError
 from live.accounts.engine import EngineFenced, Progress
+from live.accounts.fanout import Fanout
 from live.accounts.gate import EntryGate
 from live.accounts.leases import LeaseKeeper, LeaseOptions
+from live.accounts.ports import NoAccount
 from live.accounts.session import DRAIN, Parts, Session, SessionRefused
+from live.clock import Late, within
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +31,13 @@ class SupervisorOptions:
     """Timings, seconds."""
 
     poll_s: float = 1.0  # users and kill switches
-    standby_s: float = 2.0  # between two tries for a lease that another process holds
+    store_s: float = 3.0  # a store that has not answered by then is away
+    standby_s: float = 1.0  # after a try for a lease that another process holds
+    blind_s: float = 20.0  # a lease is tried again by then, whatever was read of it
     retry_first_s: float = 1.0
     retry_max_s: float = 60.0
     refused_s: float = 60.0  # until a refused key is looked at again
+    settings_s: float = 15.0  # between two looks for settings that another process wrote
     key_check_s: float = 86_400.0
     drain_s: float = 8.0  # less than any deploy's limit
     lease: LeaseOptions = field(default_factory=LeaseOptions)
@@ -45,9 +53,10 @@ class Seat:
     session: Session | None = None
     standing: str = "waiting"  # waiting standby running refused broken stopped
     why: str = ""
+    held_until_ms: int = 0  # by another process, as the store said last
 
 
-class Supervisor:
+class Supervisor(Fanout):
     """All users of one process.
 
     Parameters
@@ -68,8 +77,8 @@ class Supervisor:
         options: SupervisorOptions = SupervisorOptions(),
         serves: Callable[[UserRow], bool] = lambda _: True,
     ) -> None:
+        super().__init__(parts)
         self.seats: dict[str, Seat] = {}
-        self.draining = False
         self.keeper = LeaseKeeper(
             parts.store,
             parts.clock,
@@ -79,12 +88,10 @@ class Supervisor:
             options=options.lease,
         )
         self.polled_s = parts.clock.monotonic_s()
-        self._parts = parts
         self._options = options
         self._serves = serves
         self._platform = (False, -1)
         self._owed_kills: dict[str, tuple[bool, int, str]] = {}
-        self._turn = 0
         self._scope: asyncio.TaskGroup | None = None
 
     # ------------------------------------------------------------------ life
@@ -97,10 +104,16 @@ class Supervisor:
             scope.create_task(self.keeper.run())
             scope.create_task(self._poll_for_ever())
             scope.create_task(self._check_keys())
+            scope.create_task(self._look_for_settings())
 
     async def _poll_for_ever(self) -> None:
         while True:
-            await self.poll()
+            try:
+                await self.poll()
+            except Exception as error:  # noqa: BLE001 - trades are managed whatever a store does
+                self._parts.log.error(  # noqa: TRY400 - a trace may be shown with its locals
+                    "users and kill switches could not be read", error=repr(error)
+                )
             await self._parts.clock.sleep(self._options.poll_s)
 
     async def poll(self) -> None:
@@ -108,10 +121,11 @@ class Supervisor:
         store = self._parts.store
         for user_id, (killed, generation, actor) in list(self._owed_kills.items()):
             await self._write_kill(user_id, killed=killed, generation=generation, actor=actor)
-        platform = await store.platform_kill()
+        platform = await self._asked(store.platform_kill())
         if not isinstance(platform, Unavailable):
             self._take_platform(*platform)
-        rows = await store.users()
+        await self._look_at_leases()
+        rows = await self._asked(store.users())
         if isinstance(rows, Unavailable):
             return
         self.polled_s = self._parts.clock.monotonic_s()
@@ -125,6 +139,24 @@ class Supervisor:
                 continue
             seat.user = row if row.kill_generation >= seat.user.kill_generation else seat.user
             self._tell_kill(seat)
+
+    async def _asked(self, asked: Awaitable[T]) -> T | Unavailable:
+        """Ask the store, not for ever."""
+        try:
+            return await within(self._parts.clock, asked, self._options.store_s)
+        except Late:
+            return Unavailable(reason="the store does not answer", kind="down")
+
+    async def _look_at_leases(self) -> None:
+        """Read once for all who stand by when their leases end, instead of trying each."""
+        if all(seat.standing != "standby" for seat in self.seats.values()):
+            return
+        leases = await self._asked(self._parts.store.leases())
+        if isinstance(leases, Unavailable):
+            return
+        ends = {lease.user_id: lease.expires_ms for lease in leases}
+        for user_id, seat in self.seats.items():
+            seat.held_until_ms = ends.get(user_id, 0)
 
     def _seat(self, row: UserRow) -> None:
         scope = self._scope
@@ -159,7 +191,7 @@ class Supervisor:
         while True:
             lease = await self._lease(seat)
             if not isinstance(lease, Lease):
-                await clock.sleep(options.standby_s)
+                await self._stand_by(seat)
                 continue
             begun_s = clock.monotonic_s()
             pause_s = await self._run_session(seat)
@@ -168,6 +200,14 @@ class Supervisor:
             await clock.sleep(max(wait_s, pause_s))
             wait_s = min(wait_s * 2.0, options.retry_max_s)
 
+    async def _stand_by(self, seat: Seat) -> None:
+        """Wait until the lease looks free, or the one look at all of them has failed too long."""
+        clock, options = self._parts.clock, self._options
+        await clock.sleep(options.standby_s)
+        end_s = clock.monotonic_s() + options.blind_s
+        while clock.now_ms() < seat.held_until_ms and clock.monotonic_s() < end_s:
+            await clock.sleep(options.poll_s)
+
     async def _lease(self, seat: Seat) -> Lease | LeaseHeld | Unavailable:
         held = self.keeper.held.get(seat.user.user_id)
         if held is not None and seat.gate.leased:
@@ -175,6 +215,7 @@ class Supervisor:
         said = await self.keeper.acquire(seat.user.user_id)
         if isinstance(said, LeaseHeld):
             seat.standing, seat.why = "standby", f"held by {said.holder}"
+            seat.held_until_ms = said.expires_ms
         elif isinstance(said, Unavailable):
             seat.standing, seat.why = "waiting", said.reason
         return said
@@ -271,58 +312,11 @@ class Supervisor:
         else:
             self._owed_kills.pop(user_id, None)
 
-    # ------------------------------------------------------------------ the market
-
-    def signal(self, signal: Signal) -> int:
-        """Hand a breakout to every user who wants it; another one is first each time."""
-        if self.draining:
-            return 0
-        market, now_ms = self._parts.market, self._parts.clock.now_ms()
-        contract = market.contract(signal.symbol)
-        if contract is None:
-            self._parts.log.error("a signal of a coin without rules", symbol=signal.symbol)
-            return 0
-        heard = m.SignalHeard(
-            at_ms=now_ms,
-            signal=signal,
-            contract=contract,
-            quote=market.quote(signal.symbol) or signal.quote,
-        )
-        told = 0
-        for session in self._rotated():
-            params = session.engine.params if session.engine is not None else None
-            wanted = params is not None and (
-                params.profile == signal.profile and signal.interval_ms in params.intervals_ms
-            )
-            told += wanted and session.put(heard)
-        return told
-
-    def signal_ended(self, end: SignalEnd) -> None:
-        """Tell every user with that coin at stake that a setup is over."""
-        message = m.SignalEnded(at_ms=self._parts.clock.now_ms(), end=end)
-        self._to_watchers(end.symbol, message)
-
-    def market(self, symbol: str, message: m.Message) -> None:
-        """Hand a bar, a quote or a contract to every user with that coin at stake."""
-        self._to_watchers(symbol, message)
-
-    def regime(self, message: m.RegimeSeen) -> None:
-        """Hand the market's regime to every user."""
-        for session in self._rotated():
-            session.put(message)
-
-    def _to_watchers(self, symbol: str, message: m.Message) -> None:
-        for session in self._rotated():
-            if session.engine is not None and symbol in session.engine.watched:
-                session.put(message)
-
-    def _rotated(self) -> list[Session]:
-        sessions = [s.session for s in self.seats.values() if s.session is not None]
-        self._turn += 1
-        first = self._turn % len(sessions) if sessions else 0
-        return sessions[first:] + sessions[:first]
-
     # ------------------------------------------------------------------ people
+
+    def sessions(self) -> list[Session]:
+        """Return the sessions that run here."""
+        return [seat.session for seat in self.seats.values() if seat.session is not None]
 
     def control(self, user_id: str, message: m.Control) -> bool:
         """Hand a person's wish to a user's engine; False: the user is not run here."""
@@ -336,7 +330,14 @@ class Supervisor:
         seat = self.seats.get(user_id)
         if seat is None or seat.session is None:
             return False
-        return await seat.session.read_settings()
+        return await seat.session.look_for_settings()
+
+    async def _look_for_settings(self) -> None:
+        """Find settings that another process wrote."""
+        while True:
+            await self._parts.clock.sleep(self._options.settings_s)
+            for session in self.sessions():
+                await session.look_for_settings()
 
     async def _check_keys(self) -> None:
         """Look at every key once a day: rights, expiry and mode change behind our back."""
@@ -345,9 +346,16 @@ class Supervisor:
             for seat in list(self.seats.values()):
                 if seat.session is None:
                     continue
-                refusal = await self._parts.accounts.check(seat.user)
+                refusal = await self._checked(seat.user)
                 if refusal is not None and seat.session is not None:
                     seat.session.key_refused(refusal)
+
+    async def _checked(self, user: UserRow) -> NoAccount | None:
+        try:
+            return await self._parts.accounts.check(user)
+        except Exception as error:  # noqa: BLE001 - one user's keys are one user's
+            words = error.what if isinstance(error, ZionError) else type(error).__name__
+            return NoAccount((("key_unreadable", words),))
 
     # ------------------------------------------------------------------ the end
 
@@ -375,8 +383,7 @@ class Supervisor:
         return left
 
     def _under_way(self) -> int:
-        sessions = [s.session for s in self.seats.values() if s.session is not None]
-        return sum(s.under_way() for s in sessions)
+        return sum(session.under_way() for session in self.sessions())
 
     def progress(self) -> dict[str, Progress | None]:
         """Return how every engine is doing; None: it is not running here."""

@@ -431,9 +431,14 @@ def test_new_settings_reach_the_engine():
         await world.memory.add_settings(
             SettingsRow(user_id=user, version=2, body=body, created_ms=2)
         )
-        assert await process.supervisor.settings_changed(user)
-        await clock.sleep(1)
+        await clock.sleep(17)  # nobody tells: another process wrote them
         assert process.engine(user).state.settings_version == 2
+        await world.memory.add_settings(
+            SettingsRow(user_id=user, version=3, body=b'{"leverage": "much"}', created_ms=3)
+        )
+        await clock.sleep(17)
+        assert process.engine(user).state.settings_version == 2
+        assert process.log.events().count("settings cannot be read") == 1
         assert process.supervisor.signal(world.signal()) == 0  # of an interval no longer wanted
         await world.end(process)
 

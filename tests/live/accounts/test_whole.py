@@ -168,3 +168,23 @@ def test_an_account_that_is_closed_by_wish_ends_flat_with_every_fill_booked():
         await world.end(process)
 
     run(main)
+
+
+def test_a_coin_that_a_person_holds_is_not_entered_and_its_stop_not_touched():
+    async def main(clock):
+        world, process = await begun(clock)
+        user = world.users[0]
+        world.by_hand(user, "open")
+        await clock.sleep(3)
+        before = world.position(user).copy()
+        assert before.is_open
+        process.supervisor.signal(world.signal(over_bps=-30))
+        await clock.sleep(5)
+        (verdict,) = await world.memory.verdicts(user, 5)
+        assert (verdict.approved, verdict.reason) == (False, "symbol_busy")
+        assert (world.position(user).size, world.position(user).stop_loss) == (
+            before.size, before.stop_loss,
+        )  # fmt: skip
+        await world.end(process)
+
+    run(main)
