@@ -13,7 +13,7 @@ from live.bus import LocalBus
 from live.market import topics
 from live.market.interest import Interest
 from live.market.views import BarsClosed, HealthView
-from live.platform import Platform
+from live.platform import Platform, PlatformOptions
 from tests.live.accounts.world import SYMBOL, Process, World, run
 
 
@@ -56,6 +56,7 @@ def _platform(world: World, name: str = "one") -> tuple[Any, Platform]:
         clock=world.clock,
         log=process.log,
         close=process.gate.close,
+        options=PlatformOptions(store_late_s=5.0),
     )
     return process, platform
 
@@ -139,7 +140,7 @@ def test_readiness_tells_progress_standby_and_the_end():
         assert (waiting.ready, waiting.standby, waiting.running) == (False, 2, 0)
         assert "standby" in waiting.why[0]
         world.weather.down = True
-        await clock.sleep(11.5)  # shorter than a lease
+        await clock.sleep(7)  # shorter than what is left of a lease
         assert any("the store has not answered" in why for why in platform.readiness().why)
         world.weather.down = False
         await clock.sleep(5)
