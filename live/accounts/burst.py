@@ -38,7 +38,10 @@ def decide_one(
 ) -> Exception | None:
     """Decide one message more; returns the error of a brain that cannot take it."""
     message = msgspec.structs.replace(waiting, at_ms=out.at_ms)
-    params = message.settings if isinstance(message, m.SettingsChanged) else out.params
+    params = out.params
+    if isinstance(message, m.SettingsChanged):  # an older version that comes late changes nothing
+        newer = message.version > brain.settings_version(out.state)
+        params = message.settings if newer else params
     try:
         said = brain.decide(out.state, message, params)
     except Exception as error:  # noqa: BLE001 - a poisoned message must not stop the others
