@@ -19,6 +19,7 @@ from engine.account.signal import Signal
 from engine.bars import INTERVAL_MS
 from live.accounts.commit import Group
 from live.accounts.notify import OutboxPump
+from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Log
 from live.accounts.session import Session
 from live.accounts.supervisor import Supervisor
@@ -85,6 +86,8 @@ class Platform:
     pump : OutboxPump
     group : Group
         Writes the engines' decisions.
+    paper : PaperDesk
+        Its accounts live on the market's quotes.
     close : callable
         Releases what the engines spoke to the venue by; the store is closed after it.
     """
@@ -94,6 +97,7 @@ class Platform:
     supervisor: Supervisor
     pump: OutboxPump
     group: Group
+    paper: PaperDesk
     clock: Clock
     log: Log
     close: Callable[[], Awaitable[None]]
@@ -157,9 +161,11 @@ class Platform:
         self.log.info("a signal", signal=signal.signal_id, users=told)
 
     def _quote(self, seen: m.QuoteSeen) -> None:
+        self.paper.see(seen.symbol, seen.quote)
         self.supervisor.market(seen.symbol, seen)
 
     def _contract(self, seen: m.ContractSeen) -> None:
+        self.paper.rules(seen.contract)
         self.supervisor.market(seen.contract.symbol, seen)
 
     def _bars(self, closed: BarsClosed) -> None:
