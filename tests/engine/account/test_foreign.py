@@ -1,4 +1,4 @@
-"""What a person holds beside our trades counts in the day's result, whoever opens or closes what."""
+"""What a person holds beside our trades counts in the day's result, whoever opens or closes it."""
 
 from decimal import Decimal
 
