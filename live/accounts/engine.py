@@ -373,14 +373,24 @@ class UserEngine:
     async def _settle(self, row: IntentRow) -> None:
         order = self._intents.order(row)
         # Who wrote it down may have sent it until a moment ago: only from now on is it not sent.
-        settled = await self._acts.look(order, self._clock.now_ms())
+        # By the venue's clock: ours may be wrong, and an age told by it would prove nothing.
+        settled = await self._acts.look(order, self._acts.venue.venue_ms())
         now_ms = self._clock.now_ms()
         fresh = now_ms < min(row.expires_ms or now_ms, row.created_ms + FRESH_MS)
         absent = not self._acts.is_placed(settled)
         if absent and row.leg == ENTRY and fresh and self._intents_want(row):
-            await self._acts.place(order)
+            self._send_again(order)
             return
         self._acts.told(settled, row.symbol)
+
+    def _send_again(self, order: PlaceOrder) -> None:
+        """Send an entry that nobody sent: its leverage may not have been set either."""
+        if self._scope is None:
+            return
+        commands: list[AnyCommand] = [order]
+        if order.leverage is not None:
+            commands.insert(0, SetLeverage(symbol=order.symbol, leverage=order.leverage))
+        self._acts.carry_out(commands, self._scope)
 
     def _intents_want(self, row: IntentRow) -> bool:
         now = self._intents.get(row.link_id)

@@ -379,6 +379,10 @@ class PaperAccount:
         self._items.clear()
         return taken
 
+    def venue_ms(self) -> int:
+        """Return this venue's clock: ours."""
+        return self._clock.now_ms()
+
     async def close(self) -> None:
         """Nothing is open; the journal has everything."""
         self._listening = False
