@@ -1,19 +1,26 @@
 """Clicks, settings, stores and restarts that cross each other: the careful one holds."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import msgspec
+import pytest
 
-from data.records.rows import IntentRow, Unavailable
+from data.records.rows import IntentRow, Unavailable, UserRow
 from engine.account import messages as m
-from engine.account.commands import PlaceOrder
+from engine.account.commands import CancelOrder, PlaceOrder
 from engine.account.settings import UserSettings
 from engine.account.state import fresh
 from engine.risk.limits import RiskLimits
+from engine.venue.exchange import commands as exchange
 from live.accounts.brain import AccountBrain
 from live.accounts.burst import Decided, decide_one
 from live.accounts.intents import Intents
+from live.accounts.paper import PaperAccount
+from live.accounts.paper_desk import PaperDesk
+from live.accounts.ports import Account
+from live.accounts.wal import MemoryWals
+from live.venues.trading import Accepted
 from tests.live.accounts.world import SYMBOL, World, run
 
 
@@ -194,10 +201,10 @@ def test_an_order_that_ended_while_no_process_ran_is_over():
         target = trade.of_leg("tp1")
         assert target.state == "working"
         await process.kill()
-        from engine.venue.exchange.commands import CancelOrder
-
         uid = world.keys[user].uid
-        world.venue.desk.step(CancelOrder(uid=uid, symbol=SYMBOL, order_link_id=target.link_id))
+        world.venue.desk.step(
+            exchange.CancelOrder(uid=uid, symbol=SYMBOL, order_link_id=target.link_id)
+        )
         await clock.sleep(60)
         second = world.process("two")
         await world.ready(second)
@@ -253,3 +260,57 @@ def test_a_process_that_was_overtaken_with_a_local_file_stands_by_and_can_come_b
 
 async def broken() -> None:
     raise ValueError("something broke")
+
+
+def test_what_waits_in_a_lane_waits_once_however_often_it_is_asked_for():
+    async def main(clock):
+        world = World(clock)
+        await world.begin()
+        process = world.process()
+        await world.ready(process)
+        engine = process.engine(world.users[0])
+        asked: list[str] = []
+
+        class Slow:
+            async def cancel(self, *_: Any, **named: Any) -> Any:
+                asked.append(named["order_link_id"])
+                await clock.sleep(60)
+                return Accepted("o", named["order_link_id"])
+
+        engine._acts.venue = Slow()
+        cancel = CancelOrder(link_id="z1", trade_id="t", symbol=SYMBOL, reason="expired")
+        for _ in range(20):
+            engine._acts.carry_out([cancel], engine._scope)
+            await clock.sleep(2)
+        await clock.sleep(200)
+        assert asked == ["z1", "z1"]
+        await world.end(process)
+
+    run(main)
+
+
+def test_a_full_disk_ends_the_paper_account_that_met_it_and_no_other():
+    async def main(clock):
+        world = World(clock, users=2)
+        facts = world.process().facts
+        journals = MemoryWals()
+        desk = PaperDesk(clock, facts, journals)
+        accounts = []
+        for user in world.users:
+            row = UserRow(user_id=user, name=user, mode="paper", created_ms=1)
+            opened = await desk.open(row)
+            assert isinstance(opened, Account)
+            accounts.append(cast("PaperAccount", opened.venue))
+        rules = facts.contract(SYMBOL)
+        assert rules is not None
+        journals.of(world.users[0]).full = True
+        desk.rules(rules)
+        quote = facts.quote(SYMBOL)
+        assert quote is not None
+        desk.see(SYMBOL, quote)
+        with pytest.raises(OSError, match="no space"):
+            await accounts[0].batch()  # its session ends, and begins anew from the journal
+        await accounts[1].start()
+        assert await accounts[1].batch()
+
+    run(main)
