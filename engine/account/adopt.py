@@ -91,7 +91,9 @@ def _taken_over(
     key = slot_key(trade.symbol, trade.position_idx)
     slots = {name: slot for name, slot in draft.state.slots.items() if name != key}
     if position is not None and shown:
-        slots[key] = Slot(size=shown, entry_price=position.entry_price or ZERO)
+        before = draft.state.slots.get(key)
+        mark = position.mark_price or (before.mark if before is not None else None)
+        slots[key] = Slot(size=shown, entry_price=position.entry_price or ZERO, mark=mark)
     draft.set(slots=slots)
     there = max(shown, ZERO)
     trade = draft.put(trade, differs_ms=0, differs_size=None, odd_ms=0, venue_size=shown)

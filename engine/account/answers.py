@@ -51,7 +51,10 @@ def on_not_placed(draft: Draft, message: NotPlaced) -> None:
     if found is None:
         return
     trade, before = found
-    order = orders.moved(before, "refused" if message.code else "absent")
+    gone = "refused" if message.code else "absent"
+    if before.state == "working":
+        gone = "done"  # it was taken in, and the venue proves to have it no more
+    order = orders.moved(before, gone)
     if order.state == before.state:
         return
     order = replace(order, code=message.code, text=message.text)

@@ -107,6 +107,7 @@ class Draft:
                 reduce_only=not entry,
                 stop_loss=stop,
                 expires_ms=order.expires_ms,
+                leverage=trade.plan.leverage if entry else None,
             )
         )
 

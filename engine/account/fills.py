@@ -214,7 +214,7 @@ def filled_slot(slot: Slot, side: str, qty: Decimal, price: Decimal) -> tuple[Sl
         held = abs(size)
         entry = q10((entry * held + price * opened) / (held + opened)) if held else q10(price)
         size += sign * opened
-    return Slot(size=size, entry_price=entry if size else ZERO), pnl
+    return Slot(size=size, entry_price=entry if size else ZERO, mark=slot.mark), pnl
 
 
 def _record(execution: ExecutionReport, owner: Owner, booked: Booked) -> ExecutionRecord:

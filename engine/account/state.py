@@ -159,6 +159,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
     size: Decimal  # long positive
     entry_price: Decimal
+    mark: Decimal | None = None  # as the venue showed it last
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,7 +43,10 @@ def decide_one(
         if kept is None:
             return None
         message = msgspec.structs.replace(kept, at_ms=out.at_ms)
-        params = message.settings if isinstance(message, m.SettingsChanged) else out.params
+        params = out.params
+        if isinstance(message, m.SettingsChanged):  # an older version, come late, changes nothing
+            newer = message.version > brain.settings_version(out.state)
+            params = message.settings if newer else params
         said = brain.decide(out.state, message, params)
     except Exception as error:  # noqa: BLE001 - a poisoned message must not stop the others
         return error
