@@ -1,6 +1,7 @@
 """Clicks, settings, stores and restarts that cross each other: the careful one holds."""
 
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -9,19 +10,24 @@ import pytest
 from data.records.rows import IntentRow, Unavailable, UserRow
 from engine.account import messages as m
 from engine.account.commands import CancelOrder, PlaceOrder
+from engine.account.guard import PlannedStop
 from engine.account.settings import UserSettings
 from engine.account.state import fresh
 from engine.risk.limits import RiskLimits
+from engine.venue.codes import Action
 from engine.venue.exchange import commands as exchange
+from engine.venue.reports import PositionReport
+from engine.venue.view import AccountView
 from live.accounts.brain import AccountBrain
 from live.accounts.burst import Decided, decide_one
+from live.accounts.guard import StopGuard
 from live.accounts.intents import Intents
 from live.accounts.paper import PaperAccount
 from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Account
 from live.accounts.wal import MemoryWals
-from live.venues.trading import Accepted
-from tests.live.accounts.world import SYMBOL, World, run
+from live.venues.trading import Accepted, Refused
+from tests.live.accounts.world import SYMBOL, Lines, World, run
 
 
 def test_of_two_clicks_that_race_the_kill_holds_in_every_process():
@@ -312,5 +318,38 @@ def test_a_full_disk_ends_the_paper_account_that_met_it_and_no_other():
             await accounts[0].batch()  # its session ends, and begins anew from the journal
         await accounts[1].start()
         assert await accounts[1].batch()
+
+    run(main)
+
+
+def test_what_the_venue_says_is_through_its_stop_is_closed_by_a_new_order_each_time():
+    async def main(clock):
+        view = AccountView(stale=False)
+        held = PositionReport(
+            symbol=SYMBOL, position_idx=0, side="Buy", size=Decimal(2), entry_price=Decimal(100),
+            mark_price=Decimal(99), updated_time=1,
+        )  # fmt: skip
+        view.apply(held)
+        links: list[str] = []
+
+        class Through:
+            async def set_trading_stop(self, *_: Any, **__: Any) -> Any:
+                return Refused(110093, "expect Falling", Action.CLOSE_NOW.value)
+
+            async def place(self, order: Any, **_: Any) -> Any:
+                links.append(order.order_link_id)  # taken in, and cancelled for want of a book
+                return Accepted("o", order.order_link_id)
+
+        plan = PlannedStop(trade_id="a" * 24, symbol=SYMBOL, side="Buy", stop_loss=Decimal(95))
+        told: list[Any] = []
+        guard = StopGuard(
+            "u", cast("Any", Through()), cast("Any", SimpleNamespace(view=view)),
+            lambda: {SYMBOL: plan}, clock, alarm=told.append, log=Lines(),
+        )  # fmt: skip
+        for _ in range(9):
+            await guard.look()
+            await clock.sleep(1)
+        assert len(links) == len(set(links)) == 5
+        assert len(told) == 2  # naked for so long; closed
 
     run(main)
