@@ -213,7 +213,7 @@ class Crowd:
         signer = Signer(key, "secret")
         socket = self.venue.sockets[key] = CannedSocket()
 
-        async def connect(_: str) -> CannedSocket:
+        async def connect(url: str) -> CannedSocket:  # noqa: ARG001 - the port's name
             return socket
 
         stream = BybitPrivateStream(
