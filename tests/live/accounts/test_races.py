@@ -1,5 +1,6 @@
 """Clicks, settings, stores and restarts that cross each other: the careful one holds."""
 
+import asyncio
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,6 +23,7 @@ from live.accounts.brain import AccountBrain
 from live.accounts.burst import Decided, decide_one
 from live.accounts.guard import StopGuard
 from live.accounts.intents import Intents
+from live.accounts.notify import ConsoleNotifier, OutboxPump
 from live.accounts.paper import PaperAccount
 from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Account
@@ -351,5 +353,35 @@ def test_what_the_venue_says_is_through_its_stop_is_closed_by_a_new_order_each_t
             await clock.sleep(1)
         assert len(links) == len(set(links)) == 5
         assert len(told) == 2  # naked for so long; closed
+
+    run(main)
+
+
+def test_a_store_that_breaks_its_word_ends_neither_the_leases_nor_the_outbox():
+    async def main(clock):
+        world = World(clock)
+        await world.begin()
+        process = world.process()
+        await world.ready(process)
+        renew, outbox = world.store.renew, world.store.outbox
+
+        async def broken(*_: Any) -> Any:
+            raise ValueError("a bug")
+
+        pump = OutboxPump(world.store, ConsoleNotifier(process.log), clock, process.log)
+        pumping = asyncio.ensure_future(pump.run())
+        world.store.renew = world.store.outbox = broken
+        await clock.sleep(6)
+        assert process.task is not None
+        assert not process.task.done()
+        assert not pumping.done()
+        world.store.renew, world.store.outbox = renew, outbox
+        await clock.sleep(6)
+        process.supervisor.signal(world.signal())
+        await clock.sleep(5)
+        assert len(world.entries(world.users[0])) == 1
+        assert pump.delivered
+        pumping.cancel()
+        await world.end(process)
 
     run(main)
