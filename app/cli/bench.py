@@ -10,7 +10,7 @@ from engine.errors import UsageError
 
 app = typer.Typer()
 ACCOUNTS_MAX = 5_000
-SUBJECTS = ("detect", "lake", "live", "market", "orders", "users")
+SUBJECTS = ("detect", "lake", "live", "market", "orders", "recovery", "users")
 _N = "100,1000"
 
 
@@ -19,12 +19,12 @@ _N = "100,1000"
     epilog="Example:  zion bench detect",
 )
 def bench(
-    subject: Annotated[str, typer.Argument(help="detect, lake, live, market, orders, users.")],
+    subject: Annotated[str, typer.Argument(help="detect lake live market orders recovery users.")],
     lake: Annotated[Path | None, typer.Option(help="detect: real history instead of made.")] = None,
     venue: Annotated[str | None, typer.Option(help="detect: venue of the lake.")] = None,
     interval: Annotated[str, typer.Option(help="detect: bar length.")] = "15m",
     symbols: Annotated[int, typer.Option(min=1, help="live: coins closing at once.")] = 700,
-    n: Annotated[str, typer.Option("--n", help="orders, users: how many, by comma.")] = _N,
+    n: Annotated[str, typer.Option("--n", help="orders, recovery, users: how many.")] = _N,
     json: JsonOption = False,
 ) -> None:
     """Measure one subject."""
@@ -45,6 +45,10 @@ def bench(
         from app.proofs.bench_users import users
 
         figures = list(users(_accounts(n)))
+    elif subject == "recovery":
+        from app.proofs.bench_recovery import recovery
+
+        figures = list(recovery(_accounts(n)[-1]))
     elif subject == "market":
         from app.proofs.bench_market import market
 

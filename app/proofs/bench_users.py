@@ -83,6 +83,7 @@ class _Detection:
 
 def _bare_decide_us(crowd: Crowd, symbol: str) -> float:
     """Return what the decision alone costs: a state that has read its account, a signal taken."""
+    crowd.quote(symbol)
     signal = signal_of(symbol)
     quote = crowd.desk.quote(symbol)
     heard = m.SignalHeard(at_ms=signal.t, signal=signal, contract=contract_of(symbol), quote=quote)

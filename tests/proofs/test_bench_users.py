@@ -9,7 +9,7 @@ from app.proofs import bench_users
 from app.proofs.bench_users import Measured, measure, slope_of
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite"])
+@pytest.mark.parametrize("store", ["memory", pytest.param("sqlite", marks=pytest.mark.slow)])
 def test_every_user_hands_an_order_over_and_commits_are_grouped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
 ) -> None:
