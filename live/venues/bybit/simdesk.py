@@ -107,7 +107,8 @@ class Desk:
         self.keys = KeyRing(seed)
         self.listings = Listings(replay)
         self.view = MarketView(replay, interval, self.listings, self.book, begin)
-        self.tape = Tape(replay, self.listings, self._play, self._played, begin)
+        levels = self.exchange.awaited
+        self.tape = Tape(replay, self.listings, self._play, self._played, begin, levels)
         self.liquidations: list[Liquidated] = []  # public; whoever tells them empties it
         self.crashes: list[str] = []  # faults of our own, caught at the door; must stay empty
         self.unlisted: dict[str, int] = {}  # order -> realtime does not know it before then
