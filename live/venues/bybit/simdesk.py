@@ -129,6 +129,11 @@ class Desk:
         """The venue's time."""
         return self.tape.now_ms
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether anybody holds something or waits for a price."""
+        return any(True for _ in self._played())
+
     def advance(self, to_ms: int) -> None:
         """Let time pass: the market moves, orders fill, funding is paid."""
         self.tape.advance(to_ms)

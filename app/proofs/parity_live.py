@@ -1,0 +1,1 @@
+"""One lake through the backtest and through the live service: the same trades and money."""
