@@ -11,7 +11,8 @@ from engine.pipeline.profile import Profile
 from live.accounts.brain import AccountBrain
 from live.accounts.commit import Group
 from live.accounts.notify import ConsoleNotifier, OutboxPump
-from live.accounts.ports import Account, Log, NoAccount
+from live.accounts.paper_desk import PAPER, ByMode, PaperDesk
+from live.accounts.ports import Account, Log, NoAccount, Notifier
 from live.accounts.session import Parts
 from live.accounts.supervisor import Supervisor
 from live.accounts.wal import FileWals
@@ -191,6 +192,7 @@ def build_platform(
     profile: Profile | None = None,
     venue_ms: Callable[[], int] | None = None,
     keys: Keys | None = None,
+    notifier: Notifier | None = None,
 ) -> Platform:
     """Wire the market layer, the store and the users' engines into one process.
 
@@ -210,6 +212,8 @@ def build_platform(
         The venue's clock; by default what its answers say. A replay in this process knows better.
     keys : Keys, optional
         Instead of those the settings name.
+    notifier : Notifier, optional
+        Tells people; the log by default.
 
     Raises
     ------
@@ -231,11 +235,15 @@ def build_platform(
     time = VenueTime(clock, venue_ms or accounts.gate.venue_clock.now_ms)
     market = build_market_service(settings, clock=clock, profile=profile, store=store)
     group = Group(store, time)
+    paper = PaperDesk(time, market.desk, FileWals(settings.home / "paper"))
+    real = None
+    if settings.venue != PAPER:
+        real = UserAccounts(settings, accounts, keys or own_keys(settings))
     parts = Parts(
         store=store,
         group=group,
         wals=FileWals(settings.home / "journal"),
-        accounts=UserAccounts(settings, accounts, keys or own_keys(settings)),
+        accounts=ByMode(paper, real),
         brain=AccountBrain(),
         market=market.desk,
         clock=time,
@@ -245,8 +253,9 @@ def build_platform(
         market=market,
         store=store,
         supervisor=Supervisor(parts, holder),
-        pump=OutboxPump(store, ConsoleNotifier(log), time, log),
+        pump=OutboxPump(store, notifier or ConsoleNotifier(log), time, log),
         group=group,
+        paper=paper,
         clock=time,
         log=log,
         close=accounts.close,

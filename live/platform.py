@@ -18,7 +18,9 @@ from engine.account import messages as m
 from engine.account.signal import Signal
 from engine.bars import INTERVAL_MS
 from live.accounts.commit import Group
+from live.accounts.engine import UserEngine
 from live.accounts.notify import OutboxPump
+from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Log
 from live.accounts.session import Session
 from live.accounts.supervisor import Supervisor
@@ -69,6 +71,7 @@ class _Wish:
 
     row: ControlRow
     session: Session
+    engine: UserEngine | None  # one that breaks may take the wish with it
     turns: int
 
 
@@ -85,6 +88,8 @@ class Platform:
     pump : OutboxPump
     group : Group
         Writes the engines' decisions.
+    paper : PaperDesk
+        Its accounts live on the market's quotes.
     close : callable
         Releases what the engines spoke to the venue by; the store is closed after it.
     """
@@ -94,6 +99,7 @@ class Platform:
     supervisor: Supervisor
     pump: OutboxPump
     group: Group
+    paper: PaperDesk
     clock: Clock
     log: Log
     close: Callable[[], Awaitable[None]]
@@ -157,9 +163,11 @@ class Platform:
         self.log.info("a signal", signal=signal.signal_id, users=told)
 
     def _quote(self, seen: m.QuoteSeen) -> None:
+        self.paper.see(seen.symbol, seen.quote)
         self.supervisor.market(seen.symbol, seen)
 
     def _contract(self, seen: m.ContractSeen) -> None:
+        self.paper.rules(seen.contract)
         self.supervisor.market(seen.contract.symbol, seen)
 
     def _bars(self, closed: BarsClosed) -> None:
@@ -209,7 +217,8 @@ class Platform:
                 continue  # another process's, or one that does not run yet
             key = (row.user_id, row.control_id)
             wish = self._wishes.get(key)
-            if wish is None or wish.session is not session:
+            told = wish is not None and (wish.session, wish.engine) == (session, session.engine)
+            if wish is None or not told:
                 self._wishes[key] = self._hand(row, session)
             elif session.engine.turns >= wish.turns + 2:
                 await self._done(row)
@@ -230,7 +239,7 @@ class Platform:
                     reason=row.reason,
                 )
             )
-        return _Wish(row, session, turns)
+        return _Wish(row, session, session.engine, turns)
 
     async def _done(self, row: ControlRow) -> None:
         known = row.action == RECONCILE or row.action in TO_ENGINES

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backtest": ("app.cli.backtest", "Events, trades, money and pictures over a lake."),
     "levels": ("app.cli.levels", "Is a base real? Surrogates, planted truth, intervals."),
     "parity": ("app.cli.parity", "Prove that the live path sees what the backtest saw."),
+    "drill": ("app.cli.drill", "The user engines under faults, in thousands of seeded worlds."),
     "prove": ("app.cli.prove", "Orders exactly once, money to the last digit: seeded proofs."),
     "sim": ("app.cli.sim", "A Bybit V5 market on loopback, replayed from a lake."),
     "venue": ("app.cli.venue", "The venue's own words: decode payloads, check the contract."),

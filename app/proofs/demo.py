@@ -1,7 +1,8 @@
-"""The demo: a market replayed over the simulated venue, the real market layer, and its pages.
+"""The demo: a market replayed over the simulated venue, the real platform, and its pages.
 
 Nothing is faked on the way: the venue speaks Bybit's protocol over real sockets on loopback, the
-market layer is the one that would follow Bybit. Only time runs faster, and prices may be invented.
+platform is the one that would trade at Bybit. Only time runs faster: in small steps, and it stands
+still between them, so that nobody decides on quotes of another hour. Prices may be invented.
 """
 
 import asyncio
@@ -11,18 +12,20 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import uvicorn
+from fastapi import FastAPI
 
 from app.api import board
 from app.api.main import create_app
 from app.dashboard import format as f
 from app.dashboard import words
+from app.ids import new_id
+from app.proofs.demo_users import Quiet, Teller, TellingNotifier, add_demo_users, forget_accounts
 from app.proofs.episode import LEAD_BARS, TAIL_BARS, Episode, all_stories, pick
 from data.catalog import Lake
 from data.profiles import load_profile
@@ -35,7 +38,7 @@ from engine.venue.replay import Replay
 from engine.warm import warm
 from live.bus import Overflow
 from live.clock import SystemClock
-from live.compose import build_market_service
+from live.compose import build_platform, open_store
 from live.service import MarketService
 from live.settings import Settings
 from live.venues.bybit.simserver import SimServer
@@ -50,14 +53,6 @@ _LISTED_DAYS = 31  # a past of so many days before the replay begins
 
 
 Opened = Callable[[str, str | None, float], None]
-
-
-class Teller(Protocol):
-    """Where the demo speaks (`app.cli.out.Out`)."""
-
-    def stage(self, name: str) -> AbstractContextManager[Any]: ...  # noqa: D102
-    def say(self, text: str = "") -> None: ...  # noqa: D102
-    def log(self, text: str) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +141,14 @@ def event_line(event: Any, tick: str) -> str:
     return f"{f.day_clock(m.t):>12}  {name:<8}{number} {words.title(m):<16} {words.why(m)}"
 
 
+async def _until(true: Callable[[], bool], behind: asyncio.Task[Any]) -> None:
+    """Wait for something of the platform; its failure is raised here."""
+    while not true():
+        if behind.done():
+            behind.result()
+        await asyncio.sleep(0.05)
+
+
 async def _started(server: uvicorn.Server, http: asyncio.Task[None]) -> None:
     while not server.started and not http.done():  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.05)
@@ -173,13 +176,13 @@ class Demo:
         self.settings = settings
         self.viewer = asyncio.Event()
         self.over = asyncio.Event()
-        self.service: MarketService | None = None
+        self.playing = False
 
     def note(self) -> str:
         """Say in the strip how time runs."""
         if self.sim.finished:
             return "Replay ended"
-        if self.sim.speed == "hold":
+        if not self.playing:
             return "Replay waits"
         return f"Replay {f.TIMES}{self.plan.speed:,.0f}"
 
@@ -195,14 +198,34 @@ class Demo:
         settings = self.settings.model_copy(
             update={"rest_url": addresses["rest"], "ws_url": addresses["ws"]}
         )
-        service = self.service = build_market_service(settings, profile=self.plan.profile)
+        forget_accounts(settings.home)  # the simulator's are new with every start, so are ours
+        store = await open_store(settings)
+        notifier = TellingNotifier(self.tell, store)
+        platform = build_platform(
+            settings, store, holder=new_id(), log=Quiet(self.tell), profile=self.plan.profile,
+            venue_ms=lambda: self.sim.clock_ms, notifier=notifier,
+        )  # fmt: skip
+        with self.tell.stage(
+            "dashboard and API"
+        ):  # loading it holds the loop: before anything runs
+            app = create_app(
+                platform.market, note=self.note, on_viewer=self.viewer.set, ready=platform.readiness
+            )
+        behind = asyncio.create_task(platform.run(), name="platform")
         try:
             with self.tell.stage("market layer") as stage:
-                await service.start()
-                stage.note = self._recovered(service)
-            await self._serve(service, server_socket, opened)
+                await _until(lambda: platform.market.status == "live", behind)
+                stage.note = self._recovered(platform.market)
+            with self.tell.stage("two accounts") as stage:
+                stage.note = ", ".join(await add_demo_users(store, self.clock.now_ms()))
+                await _until(lambda: platform.readiness().running > 1, behind)
+            await self._serve(app, platform.market, behind, server_socket, opened)
         finally:
-            await service.stop()
+            if not behind.done():
+                await platform.drain()
+            behind.cancel()
+            await asyncio.gather(behind, return_exceptions=True)
+            await platform.stop()
             await self.sim.stop()
 
     def _recovered(self, service: MarketService) -> str:
@@ -211,34 +234,37 @@ class Demo:
         return f"{len(board.rows)} coins followed{left_out}, as of {f.day_clock(board.as_of)} UTC"
 
     async def _serve(
-        self, service: MarketService, server_socket: socket.socket, opened: Callable[[str], None]
+        self,
+        app: FastAPI,
+        market: MarketService,
+        behind: asyncio.Task[Any],
+        server_socket: socket.socket,
+        opened: Callable[[str], None],
     ) -> None:
-        with self.tell.stage("dashboard and API"):
-            app = create_app(service, note=self.note, on_viewer=self.viewer.set)
-            _silence_logs()
-            config = uvicorn.Config(
-                app,
-                ws="websockets-sansio",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=2,
-            )
-            server = _Server(config)
-            http = asyncio.create_task(server.serve(sockets=[server_socket]), name="http")
-            await _started(server, http)
+        _silence_logs()
+        config = uvicorn.Config(
+            app,
+            ws="websockets-sansio",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+        server = _Server(config)
+        http = asyncio.create_task(server.serve(sockets=[server_socket]), name="http")
+        await _started(server, http)
         host, port = server_socket.getsockname()[:2]
         opened(f"http://{host}:{port}")
         jobs = [
             asyncio.create_task(self._play(), name="play"),
-            asyncio.create_task(self._print(service), name="print"),
-            asyncio.create_task(service.failure(), name="failure"),
+            asyncio.create_task(self._print(market), name="print"),
             asyncio.create_task(self.over.wait(), name="over"),
             http,
         ]
-        done, _ = await asyncio.wait(jobs[2:], return_when=asyncio.FIRST_COMPLETED)
-        self.sim.set_speed("hold")
+        ends = [*jobs[2:], behind]
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        self.playing = False
         server.should_exit = True
-        for job in jobs[:4]:
+        for job in jobs[:3]:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
         for job in done:
@@ -250,7 +276,11 @@ class Demo:
         if self.wait:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.viewer.wait(), WAIT_FOR_BROWSER_S)
-        self.sim.set_speed(self.plan.speed)
+        self.playing = True
+        gap_s = self.plan.replay.interval_ms / 1000.0 / self.plan.speed / (UPDATES + 1)
+        while not self.sim.finished:
+            await self.sim.advance(gap_s=gap_s)
+        self.playing = False
 
     async def _print(self, service: MarketService) -> None:
         ticks = {row.symbol: row.tick for row in service.board().rows}

@@ -161,7 +161,7 @@ class _Writer:
             severity=record.severity,
             body=canonical(record),
             created_ms=commit.at_ms,
-            next_ms=commit.at_ms,
+            next_ms=0,  # due at once, whatever a clock that is wrong says
         )
         self._out.outbox.setdefault(row.event_id, row)
 

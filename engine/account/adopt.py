@@ -91,7 +91,9 @@ def _taken_over(
     key = slot_key(trade.symbol, trade.position_idx)
     slots = {name: slot for name, slot in draft.state.slots.items() if name != key}
     if position is not None and shown:
-        slots[key] = Slot(size=shown, entry_price=position.entry_price or ZERO)
+        before = draft.state.slots.get(key)
+        mark = position.mark_price or (before.mark if before is not None else None)
+        slots[key] = Slot(size=shown, entry_price=position.entry_price or ZERO, mark=mark)
     draft.set(slots=slots)
     there = max(shown, ZERO)
     trade = draft.put(trade, differs_ms=0, differs_size=None, odd_ms=0, venue_size=shown)
@@ -150,10 +152,15 @@ def stop(
         return  # covered by stops of another kind: a person's own way
     if stands > wanted:
         _keep(draft, trade, stands, tighter=True)
-    elif trade.stop_set is not None and stands < trade.stop_set and not trade.stop_ms:
+    elif trade.stop_set is not None and stands < trade.stop_set and _is_calm(draft, trade):
         _keep(draft, trade, stands, tighter=False)
     elif trade.stop_set is None or stands > trade.stop_set:
         draft.put(trade, stop_set=stands)  # the answer to a move was lost
+
+
+def _is_calm(draft: Draft, trade: Trade) -> bool:
+    """Tell whether our own last move is so old that no reading can be from before it."""
+    return not trade.stop_ms or draft.at_ms - trade.stop_ms >= STOP_ANSWER_MS
 
 
 def _restore(draft: Draft, trade: Trade, position: PositionReport, wanted: Decimal) -> None:

@@ -51,7 +51,10 @@ def on_not_placed(draft: Draft, message: NotPlaced) -> None:
     if found is None:
         return
     trade, before = found
-    order = orders.moved(before, "refused" if message.code else "absent")
+    gone = "refused" if message.code else "absent"
+    if before.state == "working":
+        gone = "done"  # it was taken in, and the venue proves to have it no more
+    order = orders.moved(before, gone)
     if order.state == before.state:
         return
     order = replace(order, code=message.code, text=message.text)
@@ -92,20 +95,24 @@ def on_cancelled(draft: Draft, message: CancelAnswered) -> None:
             draft.put_order(trade, replace(order, cancel_done=True))
         elif said.action in (Action.ORDER_ENDED, Action.QUERY):
             draft.read_account(f"{trade.symbol}: an order to cancel was not found")
-    elif order.change_ms:
+    elif order.change_ms and (message.ok or message.code):  # else nobody knows: asked for again
         taken = message.ok or said.proof is Proof.TAKEN
         draft.put_order(trade, orders.changed(order) if taken else orders.not_changed(order))
 
 
 def on_leverage(draft: Draft, message: LeverageAnswered) -> None:
-    """Take in a coin's leverage; at a wrong one nothing is entered (the executor withholds it)."""
-    if message.ok or verdict(message.code, message.text, op="leverage").proof is Proof.TAKEN:
+    """Take in a coin's leverage; at a wrong one nothing is entered (the executor withholds it).
+
+    Neither yes nor a code is no answer: what nobody confirmed is set again before the next entry.
+    """
+    said = verdict(message.code, message.text, op="leverage")
+    if message.ok or (message.code and said.proof is Proof.TAKEN):
         draft.set(leverage={**draft.state.leverage, message.symbol: message.leverage})
         return
     known = {name: x for name, x in draft.state.leverage.items() if name != message.symbol}
     draft.set(leverage=known)
     draft.audit("leverage_refused", symbol=message.symbol, code=message.code, text=message.text)
-    if verdict(message.code, message.text, op="leverage").action is Action.STOP_USER:
+    if said.action is Action.STOP_USER:
         manage.refuse_key(draft, message.code, message.text)
     trade = draft.of_symbol(message.symbol)
     if trade is not None and trade.bought == 0:
@@ -123,5 +130,16 @@ def on_lost(draft: Draft, message: ViewLost) -> None:
     if draft.state.read_ms:
         draft.audit("view_lost", reason=message.reason)
     draft.set(read_ms=0, lost_reason=message.reason or "the stream fell")
+    _forget_leverage(draft)
     if message.key_refused:
         manage.refuse_key(draft, 0, message.reason)
+
+
+def _forget_leverage(draft: Draft) -> None:
+    """Forget what no reading will tell anew: of a coin without a position nobody lists it."""
+    state = draft.state
+    held = {trade.symbol for trade in draft.live()}
+    held |= {key.partition("/")[0] for key in state.slots}
+    kept = {symbol: x for symbol, x in state.leverage.items() if symbol in held}
+    if kept != state.leverage:
+        draft.set(leverage=kept)

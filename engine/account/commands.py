@@ -30,6 +30,7 @@ class PlaceOrder(Command, frozen=True, kw_only=True, tag=True):
     reduce_only: bool = False
     stop_loss: Decimal | None = None  # attached, tpslMode Full
     expires_ms: int = 0  # not sent (again) after it; an order that works is cancelled by decide
+    leverage: Decimal | None = None  # of an entry: sent at this one or not at all
 
 
 class CancelOrder(Command, frozen=True, kw_only=True, tag=True):

@@ -13,8 +13,14 @@ from engine.risk.day import Day, book_day, judge_day, open_day
 
 
 def roll(draft: Draft) -> None:
-    """Open the day's books once an equity is known, and anew when their stored end has come."""
+    """Open the day's books once the account is known, and anew when their stored end has come.
+
+    The first ones wait for a whole reading: a wallet alone does not tell what positions had brought
+    before, and that would count as the day's as soon as they are known.
+    """
     state = draft.state
+    if state.day is None and not state.read_ms:
+        return
     if state.day is not None and draft.at_ms < state.day.resets_ms:
         return
     worth = equity(state)

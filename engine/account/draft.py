@@ -107,6 +107,7 @@ class Draft:
                 reduce_only=not entry,
                 stop_loss=stop,
                 expires_ms=order.expires_ms,
+                leverage=trade.plan.leverage if entry else None,
             )
         )
 
@@ -198,6 +199,13 @@ class Draft:
             row = trade_record(now)
             if then is None or row != trade_record(then):
                 self.records.append(row)
+            if then is not None and now.status != then.status and not self._audited(trade_id):
+                self.audit("moved", trade_id=trade_id, was=then.status, status=now.status)
+
+    def _audited(self, trade_id: str) -> bool:
+        """Tell whether a line of the chain speaks of a trade already."""
+        rows = (r for r in self.records if isinstance(r, AuditRecord))
+        return any(r.detail.get("trade_id") == trade_id for r in rows)
 
 
 def trade_record(trade: Trade) -> TradeRecord:

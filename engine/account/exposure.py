@@ -35,22 +35,20 @@ def blocked(state: AccountState) -> str:
 
 
 def unrealised(state: AccountState) -> Decimal:
-    """Return the open result of every position, at the newest marks known.
+    """Return the open result of every position, ours or not, each at the newest mark known.
 
-    Of positions that are not ours only the venue's own figure is known, as old as the wallet: with
-    such ones about, the worse of the two counts.
+    Every slot counts by the same formula that its exits are booked by, so a fill moves a result
+    from here to the realised one and changes no sum, whoever opens or closes what. A position whose
+    mark nobody has told yet counts nothing.
     """
-    own = ZERO
-    symbols = set()
-    for name in sorted(state.trades):
-        trade = state.trades[name]
-        symbols.add(trade.symbol)
-        if trade.qty and trade.mark is not None and trade.entry_price is not None:
-            own += trade.qty * (trade.mark - trade.entry_price)
-    strangers = any(key.partition("/")[0] not in symbols for key in state.slots)
-    if strangers and state.wallet is not None:
-        return min(own, state.wallet.unrealised_pnl)
-    return own
+    marks = {trade.symbol: trade.mark for trade in state.trades.values() if trade.mark is not None}
+    total = ZERO
+    for key in sorted(state.slots):
+        slot = state.slots[key]
+        mark = marks.get(key.partition("/")[0], slot.mark)
+        if mark is not None:
+            total += slot.size * (mark - slot.entry_price)
+    return total
 
 
 def equity(state: AccountState) -> Decimal | None:

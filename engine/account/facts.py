@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 
+from engine.account.fills import slot_key
 from engine.account.guard import PlannedStop
-from engine.account.state import AccountState
+from engine.account.state import AccountState, Trade
 
 
 def planned_stops(state: AccountState) -> Mapping[str, PlannedStop]:
     """Return, by symbol, where the stops of held positions belong: what the guard restores.
 
     A trade counts from its intent on: its first fill may be seen by the guard before it is told.
+    What a person holds in a coin whose entry has had no fill yet is not the trade's to protect.
     """
     found = {}
     for trade_id in sorted(state.trades):
         trade = state.trades[trade_id]
-        if trade.stop_loss is not None:
+        if trade.stop_loss is not None and not _is_theirs(state, trade):
             found[trade.symbol] = PlannedStop(
                 trade_id=trade.trade_id,
                 symbol=trade.symbol,
@@ -23,6 +25,12 @@ def planned_stops(state: AccountState) -> Mapping[str, PlannedStop]:
                 position_idx=trade.position_idx,
             )
     return found
+
+
+def _is_theirs(state: AccountState, trade: Trade) -> bool:
+    slot = state.slots.get(slot_key(trade.symbol, trade.position_idx))
+    filled = trade.bought > 0 or any(order.cum_qty > 0 for order in trade.orders)
+    return slot is not None and slot.size != 0 and not filled
 
 
 def watched(state: AccountState) -> frozenset[str]:

@@ -22,7 +22,9 @@ from engine.venue.exchange.ledger import q8, q10
 from engine.venue.reports import ExecutionReport
 
 SEEN_MAX = 512  # ids of executions remembered: far more than can come late
-STOP_WORDS = ("StopLoss", "PartialStopLoss", "Stop", "TrailingStop")
+# Stops of the whole position are ours; those for a part, and conditional orders, are a person's.
+STOP_WORDS = ("StopLoss", "TrailingStop")
+_STOP_CREATED = ("CreateByStopLoss", "CreateByTrailingStop")
 PROFIT_WORDS = ("TakeProfit", "PartialTakeProfit")
 _VENUE_LEGS = {
     "Funding": "funding",
@@ -67,26 +69,56 @@ def book(draft: Draft, execution: ExecutionReport) -> bool:
     digest = digest_of(execution.exec_id)
     if digest in draft.state.seen:
         return False
+    owner = owner_of(draft, execution)
+    if execution.exec_time <= draft.state.seen_floor_ms and not _is_missing(owner, execution):
+        return False
     if execution.exec_fee is None:
         draft.read_account("an execution came without its fee")
         return False
-    owner = owner_of(draft, execution)
     booked = _book_money(draft, execution)
-    draft.set(
-        seen=(*draft.state.seen, digest)[-SEEN_MAX:],
-        newest_ms=max(draft.state.newest_ms, execution.exec_time),
-    )
+    _remember(draft, digest, execution.exec_time)
     draft.record(_record(execution, owner, booked))
     if booked.differs:
         draft.audit("result_differs", exec_id=execution.exec_id, symbol=execution.symbol)
         draft.read_account(f"{execution.symbol}: a result differs from the venue's")
     if owner.trade is not None:
         _book_trade(draft, owner.trade, owner, execution, booked)
+    elif owner.leg == "foreign":
+        _make_way(draft, execution.symbol)
     elif owner.trade_id:
         draft.audit("fill_of_forgotten_trade", trade_id=owner.trade_id, exec_id=execution.exec_id)
         draft.read_account(f"{execution.symbol}: a fill of a trade that is over")
     day.judge(draft)
     return True
+
+
+def _remember(draft: Draft, digest: str, exec_time: int) -> None:
+    """Remember an execution; of those forgotten for it, how new the newest was."""
+    state = draft.state
+    seen, times = (*state.seen, digest), (*state.seen_ms, exec_time)
+    draft.set(
+        seen=seen[-SEEN_MAX:],
+        seen_ms=times[-SEEN_MAX:],
+        seen_floor_ms=max((state.seen_floor_ms, *times[:-SEEN_MAX])),
+        newest_ms=max(state.newest_ms, exec_time),
+    )
+
+
+def _is_missing(owner: Owner, execution: ExecutionReport) -> bool:
+    """Tell whether an execution as old as those forgotten is one that was never booked.
+
+    A feed that starts anew tells much again. Only of an order of ours, of which the venue says that
+    more was filled than is booked, such an old one is new.
+    """
+    order = owner.order
+    return order is not None and order.booked_qty + execution.exec_qty <= order.cum_qty
+
+
+def _make_way(draft: Draft, symbol: str) -> None:
+    """Take back an entry that waits where a person has gone in: two would melt into one."""
+    trade = draft.of_symbol(symbol)
+    if trade is not None and trade.bought == 0:
+        withdraw(draft, trade, "a position of yours")
 
 
 # ---------------------------------------------------------------------------- whose it is
@@ -125,7 +157,7 @@ def _leg_of(execution: ExecutionReport) -> str:
     leg = _VENUE_LEGS.get(execution.exec_type)
     if leg is not None:
         return leg
-    if execution.stop_order_type in STOP_WORDS or "StopLoss" in execution.create_type:
+    if execution.stop_order_type in STOP_WORDS or execution.create_type in _STOP_CREATED:
         return "stop"
     return "foreign"
 
@@ -182,7 +214,7 @@ def filled_slot(slot: Slot, side: str, qty: Decimal, price: Decimal) -> tuple[Sl
         held = abs(size)
         entry = q10((entry * held + price * opened) / (held + opened)) if held else q10(price)
         size += sign * opened
-    return Slot(size=size, entry_price=entry if size else ZERO), pnl
+    return Slot(size=size, entry_price=entry if size else ZERO, mark=slot.mark), pnl
 
 
 def _record(execution: ExecutionReport, owner: Owner, booked: Booked) -> ExecutionRecord:

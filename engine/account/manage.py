@@ -101,7 +101,10 @@ def on_stop(draft: Draft, message: StopAnswered) -> None:
     if trade is None or not trade.is_live:
         return
     said = verdict(message.code, message.text, op="trading-stop")
-    if message.ok or said.proof is Proof.TAKEN:
+    # Neither yes nor a code is no answer: nobody knows where the stop is, so it is asked for again.
+    # "Not modified" may mean that a parameter was missed: who could verify it has said yes.
+    certain = bool(message.code) and said.action is not Action.VERIFY
+    if message.ok or (certain and said.proof is Proof.TAKEN):
         stop_stands(draft, trade, message.stop_loss)
     elif said.action is Action.CLOSE_NOW:
         draft.audit("stop_too_late", trade_id=trade.trade_id, stop=message.stop_loss)

@@ -6,14 +6,14 @@ reading agrees. A reading is judged as a whole, twice is once, and a restart in 
 nothing: everything that is remembered stands in the state.
 """
 
-from engine.account import adopt
+from engine.account import adopt, day
 from engine.account.answers import find
 from engine.account.commands import CancelOrder
 from engine.account.draft import Draft
 from engine.account.fills import book, slot_key
 from engine.account.links import parse_link
-from engine.account.messages import AccountRead, WalletSeen
-from engine.account.seen import on_wallet, take_order
+from engine.account.messages import AccountRead
+from engine.account.seen import mark_of, take_order, take_wallet
 from engine.account.state import ZERO, Slot
 from engine.venue.reports import PositionReport
 
@@ -31,13 +31,15 @@ def on_read(draft: Draft, read: AccountRead) -> None:
     for execution in sorted(read.executions, key=lambda e: (e.exec_time, e.seq, e.exec_id)):
         book(draft, execution)
     if read.wallet is not None:
-        on_wallet(draft, WalletSeen(at_ms=read.at_ms, wallet=read.wallet))
+        take_wallet(draft, read.wallet)
     found: list[str] = [] if read.complete else ["incomplete"]
     found += _modes(draft, read)
     found += _orders(draft, read)
     if read.complete:
         found += _positions(draft, read)
         draft.set(read_ms=draft.at_ms, lost_reason="", key_refused=False)
+    day.roll(draft)  # after the positions: what they had brought before is none of this day's
+    day.judge(draft)
     _tell_differences(draft, tuple(sorted(set(found))))
 
 
@@ -163,7 +165,8 @@ def _foreign(draft: Draft, held: dict[tuple[str, int], PositionReport], ours: se
 def slot_of(position: PositionReport) -> Slot:
     """Return a position as the ledger keeps it."""
     sign = 1 if position.side == "Buy" else -1
-    return Slot(size=sign * position.size, entry_price=position.entry_price or ZERO)
+    size = sign * position.size
+    return Slot(size=size, entry_price=position.entry_price or ZERO, mark=mark_of(position))
 
 
 # ---------------------------------------------------------------------------- differences

@@ -1,6 +1,9 @@
 """What the venue and the market show: orders, positions, wallet, quotes, regime, contracts."""
 
+from decimal import Decimal
 from math import isfinite
+
+from msgspec.structs import replace
 
 from engine.account import day, exits, fills, manage, orders
 from engine.account.answers import find
@@ -18,7 +21,7 @@ from engine.account.signal import Quote
 from engine.account.state import OwnOrder, Trade
 from engine.risk import funding
 from engine.venue.instrument import exact
-from engine.venue.reports import OrderReport, PositionReport
+from engine.venue.reports import OrderReport, PositionReport, WalletReport
 from engine.venue.words import InstrumentStatus
 
 STOPS_ENDED_BADLY = ("Cancelled", "Rejected", "PartiallyFilledCanceled")
@@ -77,6 +80,7 @@ def on_position(draft: Draft, message: PositionSeen) -> None:
     if leverage is not None and leverage > 0 and leverage != known:
         draft.set(leverage={**state.leverage, position.symbol: leverage})
     _note_reduce_only(draft, position)
+    _mark_slot(draft, position)
     trade = draft.of_symbol(position.symbol)
     if trade is None or trade.position_idx != position.position_idx:
         return
@@ -84,11 +88,26 @@ def on_position(draft: Draft, message: PositionSeen) -> None:
     same = size == trade.qty
     odd_ms = 0 if same else trade.odd_ms or draft.at_ms
     changes: dict[str, object] = {"venue_size": size, "odd_ms": odd_ms}
-    if position.mark_price is not None and position.mark_price > 0:
-        changes["mark"] = position.mark_price
+    mark = mark_of(position)
+    if mark is not None:
+        changes["mark"] = mark
     trade = draft.put(trade, **changes)
     if same and size > 0:
         _stop_of_position(draft, trade, position)
+
+
+def mark_of(position: PositionReport) -> Decimal | None:
+    """Return the mark price that a position was shown at; None: it was shown none."""
+    mark = position.mark_price
+    return mark if mark is not None and mark > 0 else None
+
+
+def _mark_slot(draft: Draft, position: PositionReport) -> None:
+    key, mark = fills.slot_key(position.symbol, position.position_idx), mark_of(position)
+    slot = draft.state.slots.get(key)
+    if slot is not None and mark is not None and mark != slot.mark:
+        draft.set(slots={**draft.state.slots, key: replace(slot, mark=mark)})
+        day.judge(draft)
 
 
 def _note_reduce_only(draft: Draft, position: PositionReport) -> None:
@@ -122,12 +141,16 @@ def _stop_of_position(draft: Draft, trade: Trade, position: PositionReport) -> N
 
 def on_wallet(draft: Draft, message: WalletSeen) -> None:
     """Take in the account's money."""
-    wallet, known = message.wallet, draft.state.wallet
-    if known is not None and wallet.updated_time < known.updated_time:
-        return
-    draft.set(wallet=wallet)
+    take_wallet(draft, message.wallet)
     day.roll(draft)
     day.judge(draft)
+
+
+def take_wallet(draft: Draft, wallet: WalletReport) -> None:
+    """Keep the account's money as the newest report has it."""
+    known = draft.state.wallet
+    if known is None or wallet.updated_time >= known.updated_time:
+        draft.set(wallet=wallet)
 
 
 # ---------------------------------------------------------------------------- market

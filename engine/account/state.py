@@ -159,6 +159,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
     size: Decimal  # long positive
     entry_price: Decimal
+    mark: Decimal | None = None  # as the venue showed it last
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,7 +182,9 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     slots: dict[str, Slot] = {}  # by "symbol" or "symbol/position_idx"
     heard: tuple[Heard, ...] = ()  # oldest first
     heard_floor_ms: int = 0  # a signal this old may have been forgotten: it is not heard again
-    seen: tuple[str, ...] = ()  # digests of the newest executions' ids, oldest first
+    seen: tuple[str, ...] = ()  # digests of the newest executions' ids, in order of booking
+    seen_ms: tuple[int, ...] = ()  # their exec_time
+    seen_floor_ms: int = 0  # the newest exec_time of those that are not remembered any more
     newest_ms: int = 0  # exec_time of the newest execution booked
     cash_usdt: Decimal = ZERO  # the sum of all changes booked
     wallet: WalletReport | None = None

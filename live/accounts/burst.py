@@ -13,6 +13,7 @@ from engine.account.settings import UserSettings
 from live.accounts.inbox import Rank, rank_of
 from live.accounts.intents import Intents
 from live.accounts.ports import Brain
+from live.accounts.sound import sound
 
 VOLATILE_MAX = 200  # messages that only moved a price are written down with the next decision
 SEQ_PER_VERSION = 10_000  # a trace's number: version, then place within the burst
@@ -37,9 +38,15 @@ def decide_one(
     brain: Brain, out: Decided, waiting: m.Message, intents: Intents
 ) -> Exception | None:
     """Decide one message more; returns the error of a brain that cannot take it."""
-    message = msgspec.structs.replace(waiting, at_ms=out.at_ms)
-    params = message.settings if isinstance(message, m.SettingsChanged) else out.params
     try:
+        kept = sound(waiting)
+        if kept is None:
+            return None
+        message = msgspec.structs.replace(kept, at_ms=out.at_ms)
+        params = out.params
+        if isinstance(message, m.SettingsChanged):  # an older version, come late, changes nothing
+            newer = message.version > brain.settings_version(out.state)
+            params = message.settings if newer else params
         said = brain.decide(out.state, message, params)
     except Exception as error:  # noqa: BLE001 - a poisoned message must not stop the others
         return error

@@ -164,7 +164,7 @@ class Journal:
 
     # ------------------------------------------------------------------ beginning
 
-    async def load(self, epoch: int) -> Stored | Unavailable | None:
+    async def load(self, epoch: int) -> Stored | Fenced | Unavailable | None:
         """Return what to start from, after what a local file still holds went to the store."""
         self.epoch = epoch
         stored = await self._read(self._store.load(self.user_id))
@@ -177,7 +177,7 @@ class Journal:
         self.away = "the local file is not in the store yet"
         said = await self.heal()
         if isinstance(said, Fenced):
-            return Unavailable(reason="a newer epoch writes for this user", kind="down")
+            return said
         if self._owed:
             return Unavailable(reason=self.away, kind="down")
         again = await self._read(self._store.load(self.user_id))

@@ -135,10 +135,13 @@ class UserEngine:
             It cannot start, or cannot go on.
         """
         stored = await self._journal.load(self._gate.epoch)
+        if isinstance(stored, Fenced):
+            raise EngineFenced(f"epoch {stored.epoch} writes for user {self.user_id}")
         if not isinstance(stored, Stored):
             why = "no such user" if stored is None else stored.reason
             raise EngineFault(f"engine of user {self.user_id} cannot start", why=why)
         self._adopt(stored)
+        self._gate.open("journal")  # whoever ran before may have shut it: the store has answered
         self._recover(stored)
         async with asyncio.TaskGroup() as scope:
             self._scope = scope
@@ -166,7 +169,15 @@ class UserEngine:
             return self._brain.decode(stored.state)
         except DataError as error:
             self._log.error("a stored state is corrupt", user=self.user_id, why=error.why)
-            words = "the stored state could not be read: the account is taken over as it is"
+            words = (
+                "the stored state could not be read: the account is taken over as it is; "
+                "no entries until you resume"
+            )
+            # A pause, a halt of the day or of the breaker stood in it, or not: nobody knows.
+            pause = m.Control(
+                at_ms=self._clock.now_ms(), action="pause", actor="platform", reason="state lost"
+            )
+            self.put(pause)
             self._extra += [
                 AuditRecord(cause="state_corrupt", actor="engine", detail={"why": error.why}),
                 AlertRecord(
@@ -362,14 +373,24 @@ class UserEngine:
     async def _settle(self, row: IntentRow) -> None:
         order = self._intents.order(row)
         # Who wrote it down may have sent it until a moment ago: only from now on is it not sent.
-        settled = await self._acts.look(order, self._clock.now_ms())
+        # By the venue's clock: ours may be wrong, and an age told by it would prove nothing.
+        settled = await self._acts.look(order, self._acts.venue.venue_ms())
         now_ms = self._clock.now_ms()
         fresh = now_ms < min(row.expires_ms or now_ms, row.created_ms + FRESH_MS)
         absent = not self._acts.is_placed(settled)
         if absent and row.leg == ENTRY and fresh and self._intents_want(row):
-            await self._acts.place(order)
+            self._send_again(order)
             return
         self._acts.told(settled, row.symbol)
+
+    def _send_again(self, order: PlaceOrder) -> None:
+        """Send an entry that nobody sent: its leverage may not have been set either."""
+        if self._scope is None:
+            return
+        commands: list[AnyCommand] = [order]
+        if order.leverage is not None:
+            commands.insert(0, SetLeverage(symbol=order.symbol, leverage=order.leverage))
+        self._acts.carry_out(commands, self._scope)
 
     def _intents_want(self, row: IntentRow) -> bool:
         now = self._intents.get(row.link_id)

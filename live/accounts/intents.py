@@ -84,6 +84,9 @@ class Intents:
             case m.Placed(link_id=link, order_id=order_id):
                 return self._move(link, "placed", order_id=order_id)
             case m.NotPlaced(link_id=link, code=code):
+                row = self._rows.get(link)
+                if row is not None and row.state == "placed":  # and the venue has it no more
+                    return self._move(link, "done")
                 return self._move(link, "refused" if code else "stale", code=code)
             case m.OrderSeen(order=order):
                 state = "placed" if order.is_open else "done"

@@ -129,6 +129,9 @@ class Session:
             raise SessionRefused(opened)
         try:
             self._wire(opened, since_ms=self._since_ms(stored))
+            for row in stored.intents:
+                if row.state == "placed":  # it may have ended while nobody listened
+                    self._feed().expect(row.link_id, row.symbol, row.created_ms)
             async with asyncio.TaskGroup() as scope:
                 scope.create_task(self._feed().run())
                 scope.create_task(self._guard().run())
@@ -290,15 +293,20 @@ class Session:
 
     def user_kill(self, row: UserRow) -> None:
         """Take the user's own kill switch as it stands; the newest generation holds."""
-        if row.kill_generation <= self._generations["user"]:
-            return
-        self.user = row
-        self._kill("user", KILL, killed=row.killed, generation=row.kill_generation)
+        if self._is_news("user", KILL, killed=row.killed, generation=row.kill_generation):
+            self.user = row
+            self._kill("user", KILL, killed=row.killed, generation=row.kill_generation)
 
     def platform_kill(self, *, killed: bool, generation: int) -> None:
         """Take the platform's kill switch as it stands."""
-        if generation > self._generations["platform"]:
+        if self._is_news("platform", PLATFORM_KILL, killed=killed, generation=generation):
             self._kill("platform", PLATFORM_KILL, killed=killed, generation=generation)
+
+    def _is_news(self, whose: str, cause: str, *, killed: bool, generation: int) -> bool:
+        """Tell whether a word on a switch is newer; of two clicks that raced the kill holds."""
+        known = self._generations[whose]
+        raced = generation == known and killed and not self.gate.is_shut(cause)
+        return generation > known or raced
 
     def _kill(self, whose: str, cause: str, *, killed: bool, generation: int) -> None:
         self._generations[whose] = generation

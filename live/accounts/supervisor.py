@@ -124,6 +124,8 @@ class Supervisor(Fanout):
         platform = await self._asked(store.platform_kill())
         if not isinstance(platform, Unavailable):
             self._take_platform(*platform)
+        if self._platform[1] < 0:
+            return  # nobody is run before it is known whether anybody may enter
         await self._look_at_leases()
         rows = await self._asked(store.users())
         if isinstance(rows, Unavailable):
@@ -266,8 +268,8 @@ class Supervisor(Fanout):
     # ------------------------------------------------------------------ kill switches
 
     def _take_platform(self, killed: bool, generation: int) -> None:  # noqa: FBT001 - a value
-        if generation <= self._platform[1]:
-            return
+        if (generation, killed) <= (self._platform[1], self._platform[0]):
+            return  # of two clicks that raced the kill holds
         self._platform = (killed, generation)
         for seat in self.seats.values():
             self._tell_kill(seat)
@@ -289,16 +291,19 @@ class Supervisor(Fanout):
             self._platform[1] if not user_id else self.seats[user_id].user.kill_generation
         )
         generation = max(1, generation)
+        self._take_kill(user_id, killed=killed, generation=generation)
+        return await self._write_kill(user_id, killed=killed, generation=generation, actor=actor)
+
+    def _take_kill(self, user_id: str, *, killed: bool, generation: int) -> None:
         if not user_id:
             self._take_platform(killed, generation)
-        else:
+        elif user_id in self.seats:
             seat = self.seats[user_id]
             seat.user = _killed(seat.user, killed=killed, generation=generation)
             self._tell_kill(seat)
-        await self._write_kill(user_id, killed=killed, generation=generation, actor=actor)
-        return generation
 
-    async def _write_kill(self, user_id: str, *, killed: bool, generation: int, actor: str) -> None:
+    async def _write_kill(self, user_id: str, *, killed: bool, generation: int, actor: str) -> int:
+        """Write a click down; a kill that was clicked upon an old picture is clicked again."""
         said = await self._parts.store.set_kill(
             user_id,
             killed=killed,
@@ -309,8 +314,13 @@ class Supervisor(Fanout):
         if isinstance(said, Unavailable):
             self._owed_kills[user_id] = (killed, generation, actor)
             self._parts.log.error("a kill is not written down yet", user=user_id, why=said.reason)
-        else:
-            self._owed_kills.pop(user_id, None)
+            return generation
+        self._owed_kills.pop(user_id, None)
+        if not killed or said.killed:
+            return generation
+        newer = said.kill_generation + 1
+        self._take_kill(user_id, killed=True, generation=newer)
+        return await self._write_kill(user_id, killed=True, generation=newer, actor=actor)
 
     # ------------------------------------------------------------------ people
 

@@ -24,6 +24,7 @@ from live.venues.bybit.simlimits import LimitRules
 from live.venues.bybit.simsession import FRAME_BYTES_MAX
 from live.venues.bybit.simvenue import SimVenue
 
+_HEARD_S = 0.1  # enough for prices on one connection to be read before a candle on another
 _BEAT_S = 0.25  # how often the market moves between two candle pushes, at a numeric speed
 Speed = float | Literal["max", "hold"]
 
@@ -127,15 +128,19 @@ class SimServer:
         """Tell whether the last bar is closed."""
         return self.minute > self.replay.last
 
-    async def advance(self, bars: int = 1) -> None:
-        """Close so many bars, pushing each; returns when clients have taken them."""
+    async def advance(self, bars: int = 1, *, gap_s: float = 0.0) -> None:
+        """Close so many bars, pushing each; returns when clients have taken them.
+
+        Between two pushes the venue's time stands still for `gap_s`, and prices of a close are out
+        before its candle: who decides then finds quotes of that moment, however fast the days pass.
+        """
         for _ in range(bars):
             async with self._turn:
                 if self.finished:
                     return
-                await self._one_bar(pace=False)
+                await self._one_bar(pace=False, gap_s=gap_s)
 
-    async def _one_bar(self, *, pace: bool) -> None:
+    async def _one_bar(self, *, pace: bool, gap_s: float = 0.0) -> None:
         length_ms = self.replay.interval_ms
         for i in range(1, self.updates + 1):
             share = i / (self.updates + 1)
@@ -146,12 +151,19 @@ class SimServer:
                 return
             self.venue.desk.advance(at)
             await self.hub.push_open(self.minute, share, self.clock_ms)
+            if gap_s:
+                await self._clock.sleep(gap_s)
         if pace and not await self._wait(self.minute + length_ms):
             return
         # The venue's history knows the candle before its stream says so.
         minute, self.minute = self.minute, self.minute + length_ms
         self.venue.desk.advance(self.minute)
+        if gap_s:
+            await self.hub.push_feeds()
+            await self._clock.sleep(min(gap_s, _HEARD_S))
         await self.hub.push_closed(minute, self.clock_ms)
+        if gap_s:
+            await self._clock.sleep(gap_s)
 
     async def _wait(self, at_ms: int) -> bool:
         """Let time run to a moment at the speed of now; False when it was changed meanwhile."""

@@ -7,9 +7,11 @@ import pytest
 
 from engine.account import messages as m
 from engine.account.settings import UserSettings
+from live.accounts import engine
 from live.accounts.brain import AccountBrain
 from live.accounts.engine import UserEngine
 from live.accounts.session import Session
+from live.venues.bybit.faults import Fault
 from tests.live.accounts.world import SYMBOL, Process, World, run
 
 _ASKED = (
@@ -160,3 +162,44 @@ def test_without_the_sweep_an_intent_would_stay_open(monkeypatch):
 def test_without_the_past_a_fill_would_be_lost(monkeypatch):
     monkeypatch.setattr(Session, "_since_ms", lambda self, _: self._parts.clock.now_ms())
     assert any(life(die_at)[1] for die_at in (8, 10, 12))
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_an_entry_sent_after_a_restart_has_its_leverage_or_is_not_sent(refused, monkeypatch):
+    """The decision is written; the process dies before it says anything to the venue."""
+    monkeypatch.setattr(engine, "FRESH_MS", 300_000)  # longer than a lease takes to lapse
+
+    async def main(clock):
+        world = World(clock, brain=AccountBrain())
+        world.calm()
+        await world.begin(UserSettings(intervals_ms=(60_000,), leverage=Decimal(3)))
+        count, user = Count(die_at=1), world.users[0]
+        world.wrap = lambda venue, process: Dying(venue, count) if process.name == "one" else venue
+        first = world.process("one")
+        await world.ready(first)
+        count.process, count.armed = first, True
+        first.supervisor.signal(world.signal(over_bps=-30))
+        await clock.sleep(1)
+        assert count.calls == ["before set_leverage"]
+        await first.kill()
+        assert not world.entries(user)
+        if refused:
+            fault = Fault(
+                kind="error", code=110013, count=50, probability=1.0,
+                endpoint="/v5/position/set-leverage",
+            )  # fmt: skip
+            world.venue.plan.add([fault])
+        second = world.process("two")
+        await world.ready(second)
+        await clock.sleep(45)
+        assert len(world.entries(user)) == (0 if refused else 1)
+        stored = await world.memory.load(user)
+        assert [row.state for row in stored.intents] == ([] if refused else ["placed"])
+        if not refused:
+            world.price(world.last() * Decimal("0.992"))
+            await clock.sleep(2)
+            assert world.position(user).size > 0
+            assert world.position(user).leverage == 3
+        await world.end(second)
+
+    run(main)

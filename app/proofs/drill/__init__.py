@@ -1,0 +1,1 @@
+"""Simulation testing of the live accounts layer: seeded worlds, faults, a judge, planted bugs."""

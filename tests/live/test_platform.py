@@ -1,0 +1,188 @@
+"""One process of the platform: news reach the engines, wishes are taken once, progress is told."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from data.records.rows import ControlRow
+from engine.account.messages import Control
+from engine.account.signal import SignalEnd
+from live.accounts.brain import AccountBrain
+from live.accounts.engine import EngineFault
+from live.accounts.notify import ConsoleNotifier, OutboxPump
+from live.accounts.paper_desk import PaperDesk
+from live.accounts.wal import MemoryWals
+from live.bus import LocalBus
+from live.market import topics
+from live.market.interest import Interest
+from live.market.views import BarsClosed, HealthView
+from live.platform import Platform, PlatformOptions
+from tests.live.accounts.world import SYMBOL, Process, World, run
+
+
+class _Market:
+    """A market layer that tells what a test wants told."""
+
+    def __init__(self, process: Process) -> None:
+        self.bus = LocalBus()
+        self.status = "live"
+        self.desk = SimpleNamespace(interest=Interest(), quote=process.facts.quote)
+        self.stopped = False
+
+    async def start(self) -> None:
+        pass
+
+    async def failure(self) -> None:
+        await self._never()
+
+    @staticmethod
+    async def _never() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    def health(self) -> HealthView:
+        return HealthView(status=self.status, since=0, last_message_age_s=0.1)
+
+
+def _platform(world: World, name: str = "one") -> tuple[Any, Platform]:
+    process = Process(world, name)
+    market: Any = _Market(process)
+    platform = Platform(
+        market=market,
+        store=world.store,
+        supervisor=process.supervisor,
+        pump=OutboxPump(world.store, ConsoleNotifier(process.log), world.clock, process.log),
+        group=process.group,
+        paper=PaperDesk(world.clock, process.facts, MemoryWals()),
+        clock=world.clock,
+        log=process.log,
+        close=process.gate.close,
+        options=PlatformOptions(store_late_s=5.0),
+    )
+    return process, platform
+
+
+async def _start(world: World, process: Process, platform: Platform) -> None:
+    process.task = asyncio.get_running_loop().create_task(platform.run())
+    await world.ready(process)
+
+
+def _wish(user_id: str, action: str, control_id: str = "c1") -> ControlRow:
+    return ControlRow(
+        user_id=user_id, control_id=control_id, action=action, actor="admin:cli", at_ms=1
+    )
+
+
+def test_a_told_breakout_is_traded_and_the_end_of_its_setup_is_heard():
+    async def main(clock):
+        world = World(clock)
+        await world.begin()
+        process, platform = _platform(world)
+        await _start(world, process, platform)
+        bus = platform.market.bus
+        await bus.publish(topics.SIGNAL, world.signal())
+        await clock.sleep(5)
+        user = world.users[0]
+        assert world.position(user).size > 0
+        heard = []
+        session = process.session(user)
+        put, session.put = session.put, lambda message: heard.append(message) or put(message)
+        end = SignalEnd(symbol=SYMBOL, profile="default", interval_ms=60_000, t=1, kind="FAILED")
+        await bus.publish(topics.SIGNAL_END, end)
+        bars = BarsClosed("1m", 60_000, (SYMBOL, "XUSDT"), ((60_000, 1.0, 2.0, 0.5, 1.5),) * 2)
+        platform.market.desk.interest.hold("u", [SYMBOL])
+        await bus.publish(topics.BARS, bars)
+        await clock.sleep(1)
+        kinds = [type(m).__name__ for m in heard]
+        assert kinds.count("SignalEnded") == 1
+        (bar,) = [m for m in heard if type(m).__name__ == "BarClosed"]
+        assert (bar.symbol, bar.open, bar.high, bar.low, bar.close) == (SYMBOL, 1.0, 2.0, 0.5, 1.5)
+        await world.end(process)
+
+    run(main)
+
+
+def test_wishes_of_other_processes_are_taken_once_and_answered():
+    async def main(clock):
+        world = World(clock)
+        await world.begin()
+        user = world.users[0]
+        await world.memory.add_control(_wish(user, "pause"))
+        process, platform = _platform(world)
+        await _start(world, process, platform)
+        await world.memory.add_control(_wish(user, "reconcile", "c2"))
+        await world.memory.add_control(_wish(user, "dance", "c3"))
+        await clock.sleep(10)
+        answers = {c: await world.memory.control(user, c) for c in ("c1", "c2", "c3")}
+        assert answers["c1"].answer == "pause taken"
+        assert answers["c2"].answer == "reconcile taken"
+        assert "nothing was done" in answers["c3"].answer
+        assert all(row.taken_ms for row in answers.values())
+        assert await world.memory.controls(10) == []
+        trace = await world.memory.trace(user, 0, 1000)
+        assert sum(b'"Control"' in row.body and b'"pause"' in row.body for row in trace) == 1
+        await world.end(process)
+
+    run(main)
+
+
+def test_a_wish_that_went_down_with_its_engine_is_handed_to_the_next_one():
+    async def main(clock):
+        world = World(clock, brain=AccountBrain())
+        await world.begin()
+        user = world.users[0]
+        process, platform = _platform(world)
+        await _start(world, process, platform)
+        engine = process.engine(user)
+        await world.memory.add_control(_wish(user, "pause"))
+        turn = engine._turn
+
+        async def breaks(batch: Any) -> None:
+            if any(isinstance(each, Control) for each in batch):
+                raise EngineFault("it broke in the middle")
+            await turn(batch)
+
+        engine._turn = breaks
+        await clock.sleep(20)
+        assert process.engine(user) is not engine
+        assert process.engine(user).state.paused
+        answer = await world.memory.control(user, "c1")
+        assert answer.answer == "pause taken"
+        await world.end(process)
+
+    run(main)
+
+
+def test_readiness_tells_progress_standby_and_the_end():
+    async def main(clock):
+        world = World(clock, users=2)
+        await world.begin()
+        process, platform = _platform(world)
+        await _start(world, process, platform)
+        first = platform.readiness()
+        assert (first.ready, first.running, first.why) == (True, 2, ())
+        other, standby = _platform(world, "two")
+        other.task = asyncio.get_running_loop().create_task(standby.run())
+        await clock.sleep(5)
+        waiting = standby.readiness()
+        assert (waiting.ready, waiting.standby, waiting.running) == (False, 2, 0)
+        assert "standby" in waiting.why[0]
+        world.weather.down = True
+        await clock.sleep(7)  # shorter than what is left of a lease
+        assert any("the store has not answered" in why for why in platform.readiness().why)
+        world.weather.down = False
+        await clock.sleep(5)
+        platform.market.status = "starting"
+        assert platform.readiness().why == ("the market layer is starting",)
+        assert await platform.drain() == 0
+        assert await platform.drain() == 0, "a second call changes nothing"
+        assert not platform.readiness().ready
+        await clock.sleep(5)
+        assert standby.readiness().running == 2, "the leases were given back"
+        await world.end(process, other)
+        await platform.stop()
+        assert platform.market.stopped
+
+    run(main)
