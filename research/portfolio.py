@@ -210,9 +210,7 @@ def portfolio(
     watch.stage("warm", warm_up)
     loaded = watch.stage(
         "load",
-        lambda: load(
-            ask.lake, ask.venue, interval, ask.symbols, ask.profile, end_ms, alone=alone
-        ),
+        lambda: load(ask.lake, ask.venue, interval, ask.symbols, ask.profile, end_ms, alone=alone),
     )
     n_bars = sum(map(len, loaded.raw.values()))
     watch.tell("load", f"{n_bars:,} bars")

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from app.proofs.heldtime import HeldTime, KnownClock, WireTime
 from app.proofs.simloop import SimClock
 from app.proofs.simwire import DoorConnect, DoorTransport
 from data.records.memory import MemoryStore
@@ -38,7 +39,6 @@ from live.platform import Platform
 from live.service import MarketService
 from live.settings import load_settings
 from live.venues.bybit.budgets import RequestBudget
-from live.venues.bybit.clock_offset import VenueClock
 from live.venues.bybit.gate import Gate
 from live.venues.bybit.market_stream import BybitMarketStream
 from live.venues.bybit.private_stream import BybitPrivateStream
@@ -55,57 +55,6 @@ _LOOKS_MAX = 60_000  # a minute of the service's own time in one instant
 _TICK_S = 1.1  # the engines' own tick, and the desk's telling of quotes, come within it
 _HOLE_S, _HOLE_LOOK_S = 60.0, 0.25
 _AT_ONCE = (0.0, 0.0)
-
-
-class WireTime:
-    """The clock of wires and of the market layer: goes on while the venues stand, then leaps."""
-
-    def __init__(self, real: SimClock, at_ms: int) -> None:
-        self._real = real
-        self._ahead_ms = at_ms - real.now_ms()
-        self.monotonic_s = real.monotonic_s
-        self.sleep = real.sleep
-        self.call_later = real.call_later
-
-    def now_ms(self) -> int:
-        """Return the wall clock."""
-        return self._real.now_ms() + self._ahead_ms
-
-    def leap(self, to_ms: int) -> None:
-        """Go on at a moment of the venues; never back."""
-        self._ahead_ms += max(0, to_ms - self.now_ms())
-
-
-class HeldTime(WireTime):
-    """The engines' clock: the instant at which the venues stand."""
-
-    def __init__(self, real: SimClock, at_ms: int) -> None:
-        super().__init__(real, at_ms)
-        self.at_ms = at_ms
-
-    def now_ms(self) -> int:
-        """Return the venues' time."""
-        return self.at_ms
-
-
-class _Known(VenueClock):
-    """The venue's clock where it is known: it leaps, which no machine's does."""
-
-    def __init__(self, clock: WireTime) -> None:
-        super().__init__(clock)
-        self._wire = clock
-
-    def observe(self, venue_ms: int, sent_s: float, received_s: float) -> None:
-        """Learn nothing."""
-
-    def at_ms(self, monotonic_s: float) -> int:
-        """Return the time at a moment of this hold."""
-        ago_s = self._wire.monotonic_s() - monotonic_s
-        return self._wire.now_ms() - round(ago_s * 1000.0)
-
-    def signing_ms(self) -> int:
-        """Return the time to sign by."""
-        return self._wire.now_ms()
 
 
 class Quiet:
@@ -274,7 +223,7 @@ class LiveWorld:
         seat, wire = self.seats[user.user_id], self._wire
         budget = RequestBudget(wire)
         transport = DoorTransport(seat.venue, wire, self._rng, delay_ms=_AT_ONCE)
-        gate = Gate(transport, budget, _Known(wire), wire, self._rng)
+        gate = Gate(transport, budget, KnownClock(wire), wire, self._rng)
         self._gates.append(gate)
         signer = Signer(seat.key.key, seat.key.secret)
         stream = BybitPrivateStream(

@@ -1,9 +1,10 @@
 """The replayed market, as the machine lives it: prices, prints and funding in the order of time.
 
 A bar is a path of four trades (`listings.knots`); between them the price is where
-`replay.partial` draws it: it walks straight, and the tape stops where it reaches what waits for it,
-so that stops are pulled, and orders passed, at their prices and not at the bar's turning points. Only symbols that somebody holds or has orders in are played; any other
-gets its price when it is asked for.
+`replay.partial` draws it: it walks straight, and the tape stops where it reaches what waits for
+it, so that stops are pulled, and orders passed, at their prices and not at the bar's turning
+points. Only symbols that somebody holds or has orders in are played; any other gets its price when
+it is asked for.
 """
 
 from collections.abc import Callable, Iterable
