@@ -28,6 +28,7 @@ from engine.venue.replay import Replay
 from live.accounts.brain import AccountBrain
 from live.accounts.commit import Group
 from live.accounts.notify import OutboxPump
+from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Account, NoAccount
 from live.accounts.session import Parts
 from live.accounts.supervisor import Supervisor
@@ -161,6 +162,7 @@ class LiveWorld:
         self.platform = Platform(
             market=self.service,
             store=self.store,
+            paper=PaperDesk(self._held, self.service.desk, MemoryWals()),
             supervisor=self.supervisor,
             pump=OutboxPump(self.store, _Nobody(), self._held, self.log),
             group=group,
