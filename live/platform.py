@@ -18,6 +18,7 @@ from engine.account import messages as m
 from engine.account.signal import Signal
 from engine.bars import INTERVAL_MS
 from live.accounts.commit import Group
+from live.accounts.engine import UserEngine
 from live.accounts.notify import OutboxPump
 from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Log
@@ -70,6 +71,7 @@ class _Wish:
 
     row: ControlRow
     session: Session
+    engine: UserEngine | None  # one that breaks may take the wish with it
     turns: int
 
 
@@ -215,7 +217,8 @@ class Platform:
                 continue  # another process's, or one that does not run yet
             key = (row.user_id, row.control_id)
             wish = self._wishes.get(key)
-            if wish is None or wish.session is not session:
+            told = wish is not None and (wish.session, wish.engine) == (session, session.engine)
+            if wish is None or not told:
                 self._wishes[key] = self._hand(row, session)
             elif session.engine.turns >= wish.turns + 2:
                 await self._done(row)
@@ -236,7 +239,7 @@ class Platform:
                     reason=row.reason,
                 )
             )
-        return _Wish(row, session, turns)
+        return _Wish(row, session, session.engine, turns)
 
     async def _done(self, row: ControlRow) -> None:
         known = row.action == RECONCILE or row.action in TO_ENGINES

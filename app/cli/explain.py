@@ -1,5 +1,6 @@
 """`zion explain`: one trade from signal to money."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -99,11 +100,11 @@ def show(out: "Out", found: "Chain") -> None:
                 order.link_id,
                 order.state,
                 _wish(order),
-                utc(order.sent_ms) if order.sent_ms else "not sent",
+                utc(order.created_ms),
             )
             for order in found.orders
         ]
-        out.table(("leg", "link id", "state", "wish", "sent"), rows, left=4)
+        out.table(("leg", "link id", "state", "wish", "made (UTC)"), rows, left=4)
     if found.fills:
         out.say("\n  Fills")
         rows = [
@@ -142,7 +143,8 @@ def _signal(out: "Out", found: "Chain") -> None:
             f" ({q.source})"
         )
     entry = plain(trade.entry_price) or "no fill"
-    out.say(f"  7 Entry       {entry}, quantity {plain(trade.qty)}")
+    bought = sum((e.qty for e in found.fills if e.leg == "entry"), Decimal(0))
+    out.say(f"  7 Entry       {entry}, quantity {plain(bought)}")
     stop = f"stop {plain(trade.stop_loss)}" if trade.stop_loss is not None else "no stop"
     end = f", closed by {trade.exit_kind}" if trade.exit_kind else ""
     out.say(f"  8 Managed     {stop}{end}")

@@ -92,7 +92,8 @@ class Acts:
             key = _lane(command)
             lane = self._lanes.get(key)
             if lane is not None:
-                lane.append(command)
+                if command not in lane:  # what waits is absolute: asked for again, it is the same
+                    lane.append(command)
                 continue
             self._lanes[key] = deque([command])
             scope.create_task(self._drain(key))

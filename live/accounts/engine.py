@@ -373,7 +373,8 @@ class UserEngine:
     async def _settle(self, row: IntentRow) -> None:
         order = self._intents.order(row)
         # Who wrote it down may have sent it until a moment ago: only from now on is it not sent.
-        settled = await self._acts.look(order, self._clock.now_ms())
+        # By the venue's clock: ours may be wrong, and an age told by it would prove nothing.
+        settled = await self._acts.look(order, self._acts.venue.venue_ms())
         now_ms = self._clock.now_ms()
         fresh = now_ms < min(row.expires_ms or now_ms, row.created_ms + FRESH_MS)
         absent = not self._acts.is_placed(settled)

@@ -110,6 +110,7 @@ class PaperAccount:
         self._items: deque[PrivateItem] = deque()
         self._woken = asyncio.Event()
         self._listening = False
+        self._broken: Exception | None = None
         self._funding: dict[str, tuple[int, Decimal]] = {}
         self._silent: dict[str, Line] = {}  # prices that changed nothing and are not written yet
         self._exchange = Exchange(seed)
@@ -149,22 +150,36 @@ class PaperAccount:
     def _write(self, line: Line) -> None:
         self._journal.append(_write_line(line) + b"\n")
 
+    def fail(self, error: Exception) -> None:
+        """End this account's session: only what the journal has did happen, so it begins anew."""
+        self._broken = self._broken or error
+        self._woken.set()
+
     def _step(self, line: Line, *, always: bool) -> list[e.Event]:
         """Let one thing happen; written down before anybody is told, unless it changed nothing."""
+        if self._broken is not None:
+            raise self._broken
         command = _command(line)
         if command is None:
             return []
         happened = self._exchange.step(command, line.at_ms)
         if always or _changed(happened):
-            for silent in self._silent.values():
-                if line.price is None or silent.price is None or silent.price[0] != line.price[0]:
-                    self._write(silent)
-            self._silent.clear()
-            self._write(line)
+            try:
+                self._write_with_silent(line)
+            except OSError as error:  # a full disk
+                self.fail(error)
+                raise
         elif line.price is not None:
             self._silent[line.price[0]] = line
         self._tell(happened)
         return happened
+
+    def _write_with_silent(self, line: Line) -> None:
+        for silent in self._silent.values():
+            if line.price is None or silent.price is None or silent.price[0] != line.price[0]:
+                self._write(silent)
+        self._silent.clear()
+        self._write(line)
 
     # ------------------------------------------------------------------ the market
 
@@ -355,12 +370,18 @@ class PaperAccount:
 
     async def batch(self) -> list[PrivateItem]:
         """Return everything that has happened, waiting for at least one item."""
-        while not self._items:
+        while not self._items and self._broken is None:
             self._woken.clear()
             await self._woken.wait()
+        if self._broken is not None:
+            raise self._broken
         taken = list(self._items)
         self._items.clear()
         return taken
+
+    def venue_ms(self) -> int:
+        """Return this venue's clock: ours."""
+        return self._clock.now_ms()
 
     async def close(self) -> None:
         """Nothing is open; the journal has everything."""

@@ -1,5 +1,6 @@
 """All paper accounts of a process: opened from their journals, moved by the market's quotes."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import cast
 
@@ -60,13 +61,20 @@ class PaperDesk:
 
     def see(self, symbol: str, quote: Quote) -> None:
         """Let a coin's market move for everybody."""
-        for account in self._open.values():
-            account.see(symbol, quote)
+        self._each(lambda account: account.see(symbol, quote))
 
     def rules(self, contract: Instrument) -> None:
         """Let a contract's rules change for everybody who trades it."""
-        for account in self._open.values():
-            account.rules(contract)
+        self._each(lambda account: account.rules(contract))
+
+    def _each(self, do: Callable[[PaperAccount], None]) -> None:
+        """Let something happen to every account; one that cannot take it ends alone."""
+        for user_id, account in list(self._open.items()):
+            try:
+                do(account)
+            except Exception as error:  # noqa: BLE001 - one user's account is one user's
+                account.fail(error)
+                del self._open[user_id]
 
 
 class ByMode:

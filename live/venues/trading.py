@@ -193,6 +193,10 @@ class TradingVenue(Protocol):
     cancelled it (a deadline, a shutdown): the request may have left, and may still leave.
     """
 
+    def venue_ms(self) -> int:
+        """Return the venue's clock, ms: what `sent_ms` is told by. This machine's may be wrong."""
+        ...
+
     async def place(self, order: NewOrder, *, priority: Priority) -> PlaceOutcome:
         """Send an order once."""
         ...

@@ -5,7 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from data.records.rows import ControlRow
+from engine.account.messages import Control
 from engine.account.signal import SignalEnd
+from live.accounts.brain import AccountBrain
+from live.accounts.engine import EngineFault
 from live.accounts.notify import ConsoleNotifier, OutboxPump
 from live.accounts.paper_desk import PaperDesk
 from live.accounts.wal import MemoryWals
@@ -120,6 +123,33 @@ def test_wishes_of_other_processes_are_taken_once_and_answered():
         assert await world.memory.controls(10) == []
         trace = await world.memory.trace(user, 0, 1000)
         assert sum(b'"Control"' in row.body and b'"pause"' in row.body for row in trace) == 1
+        await world.end(process)
+
+    run(main)
+
+
+def test_a_wish_that_went_down_with_its_engine_is_handed_to_the_next_one():
+    async def main(clock):
+        world = World(clock, brain=AccountBrain())
+        await world.begin()
+        user = world.users[0]
+        process, platform = _platform(world)
+        await _start(world, process, platform)
+        engine = process.engine(user)
+        await world.memory.add_control(_wish(user, "pause"))
+        turn = engine._turn
+
+        async def breaks(batch: Any) -> None:
+            if any(isinstance(each, Control) for each in batch):
+                raise EngineFault("it broke in the middle")
+            await turn(batch)
+
+        engine._turn = breaks
+        await clock.sleep(20)
+        assert process.engine(user) is not engine
+        assert process.engine(user).state.paused
+        answer = await world.memory.control(user, "c1")
+        assert answer.answer == "pause taken"
         await world.end(process)
 
     run(main)

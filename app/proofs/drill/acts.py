@@ -124,13 +124,12 @@ def _jump(world: World, hit: Injection) -> None:
     """Let a machine's wall clock jump; the monotonic one goes on."""
     for process in world.alive:
         process.clock.skew_ms += hit.amount
-    before = world.skew_ms
     world.skew_ms += hit.amount
 
     def back() -> None:  # a time server sets it right
         for process in world.alive:
-            process.clock.skew_ms = before
-        world.skew_ms = before
+            process.clock.skew_ms = 0
+        world.skew_ms = 0
 
     world.later(8.0, back)
 

@@ -23,6 +23,8 @@ TRADE_MOVES: dict[str, frozenset[str]] = {
     "refused": frozenset({"open"}),
 }
 _OURS_TO_KNOW = frozenset({10001, 110094, 110017})
+# The price had passed the stop; the mode was switched by hand; it stands as wanted already.
+_NOT_OURS = ("base_price", "not match", "remains unchanged", "not modified")
 _SLACK = Decimal("1.05")
 _LATE_MS = 6_000  # the receive window and a second
 _KILL_S = 4.0  # three seconds, and the half second in which the judge looks
@@ -179,8 +181,8 @@ def refused(judge: Judge, user: int, path: str, params: Mapping[str, Any], said:
         return
     if code == 110017:  # noqa: PLR2004 - nothing to reduce: it was closed a moment before
         return
-    if "base_price" in said.message or "not match" in said.message:
-        return  # the price had passed the stop; the mode was switched by hand
+    if any(words in said.message for words in _NOT_OURS):
+        return
     if path.endswith("trading-stop") and "position" in said.message:
         return  # it was closed a moment before
     judge.found("I12", f"user {user}: {path} refused: {said.message} ({symbol} {dict(params)})")

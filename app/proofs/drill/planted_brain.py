@@ -214,10 +214,8 @@ BRAINS: dict[str, Build] = {
     "no execution de-duplication": _twist(before=lambda state: replace(state, seen=())),
     "halt forgotten at restart": _twist(read=_unhalted),
     "halt never set": _risk(daily_loss_max=Decimal(1)),
-    "kill ignored": _twist(hear=lambda x: None if getattr(x, "action", "") == "kill" else x),
     "trades forgotten at restart": _twist(read=_no_memory),
     "breakeven again and again": _twist(also=_restless),
-    "trail widens": _twist(want=_wider),
     "TP1 not reduce-only": _twist(
         want=_placed("tp1", lambda o, _: replace(o, reduce_only=False))
     ),
@@ -239,14 +237,12 @@ BRAINS: dict[str, Build] = {
         before=lambda s: replace(s, leverage=dict.fromkeys(("AAAUSDT", "BBBUSDT", "CCCUSDT"),
                                                            Decimal(5))),
     ),
-    "unknown = refused": _twist(hear=_unknown_is_refused),
     "audit row missing": _twist(
         write=lambda r: None if isinstance(r, AuditRecord) and r.cause != "day_opened" else r
     ),
     "no verdict on a refusal": _twist(
         write=lambda r: None if isinstance(r, VerdictRecord) and not r.approved else r
     ),
-    "dust left": _twist(want=_placed("close", _less)),
     "wrong tick rounding": _twist(want=_off_tick),
     "one trade too many": _twist(
         under=lambda s: replace(s, risk=replace(s.risk, trades_max=s.risk.trades_max + 1))
@@ -258,5 +254,4 @@ BRAINS: dict[str, Build] = {
     "entry never withdrawn": _twist(
         want=lambda c, _: [] if isinstance(c, CancelOrder) else [c]
     ),
-    "expiry ignored": _twist(want=_placed("entry", lambda o, _: replace(o, expires_ms=0))),
 }  # fmt: skip

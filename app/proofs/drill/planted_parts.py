@@ -3,15 +3,18 @@
 import asyncio
 import dataclasses
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from app.proofs.drill.loop import spawn
+from app.proofs.drill.planted_brain import Twisted
 from app.proofs.drill.system import Build
 from app.proofs.drill.venue import Wire
 from data.records.memory import MemoryStore
 from data.records.rows import Commit, CommitOutcome, Committed, OutboxRow
+from engine.account.commands import MoveStop
 from live.accounts.guard import GuardOptions
 from live.accounts.notify import OutboxPump
 from live.accounts.supervisor import Supervisor
@@ -99,6 +102,43 @@ class AnswerIsFate(_Venue):
         """Set a stop, wrongly."""
         await asyncio.sleep(0)
         return Accepted(already=priority is None or stop is None)
+
+
+class WidensStops(_Venue):
+    """Sets stops where they would be by a wider trail."""
+
+    async def set_trading_stop(self, stop: Any, *, priority: Priority) -> PlaceOutcome:
+        """Set a stop, wrongly."""
+        if stop.stop_loss:
+            rules = self._process.world.desk.exchange.instruments[stop.symbol]
+            lower = rules.floor_price(stop.stop_loss * Decimal("0.97"))
+            stop = replace(stop, stop_loss=lower)
+        return await self._inner.set_trading_stop(stop, priority=priority)
+
+
+class OffTheStep(_Venue):
+    """Sends quantities that nobody rounded."""
+
+    async def place(self, order: NewOrder, *, priority: Priority) -> PlaceOutcome:
+        """Place, wrongly."""
+        odd = replace(order, qty=order.qty * Decimal("1.000123"))
+        return await self._inner.place(odd, priority=priority)
+
+
+class EntersTwice(_Venue):
+    """Sends every entry again, under an id of its own, when it was slow to be answered."""
+
+    async def place(self, order: NewOrder, *, priority: Priority) -> PlaceOutcome:
+        """Place, wrongly."""
+        begun_s = self._process.clock.monotonic_s()
+        outcome = await self._inner.place(order, priority=priority)
+        if self._process.clock.monotonic_s() - begun_s > _SLOW_S and not order.reduce_only:
+            again = replace(order, order_link_id=f"{order.order_link_id}b")
+            await self._inner.place(again, priority=priority)
+        return outcome
+
+
+_SLOW_S = 0.05
 
 
 def _mixed_up(venue: Any, process: Any) -> Any:
@@ -211,14 +251,9 @@ class DeafToKills(Supervisor):
         pass
 
 
-class KeepsLeases(Supervisor):
-    """Believes a lease is for ever."""
-
-    def _leased(self, user_id: str, epoch: int, until_s: float) -> None:
-        super()._leased(user_id, epoch, until_s + 1e6)
-
-    def _lost(self, user_id: str, why: str) -> None:
-        pass
+def _no_restoring(command: Any, _state: Any) -> list[Any]:
+    restores = isinstance(command, MoveStop) and command.reason in ("protect", "restore")
+    return [] if restores else [command]
 
 
 def _guard(**options: float) -> Any:
@@ -232,9 +267,13 @@ PARTS: dict[str, Build] = {
     "no look-ups": Build(venue=NoLookUps),
     "executions by stream only": Build(venue=NoHistory),
     "stops never sent": Build(venue=AnswerIsFate),
+    "stops widened": Build(venue=WidensStops),
+    "quantity off the step": Build(venue=OffTheStep),
+    "slow = lost": Build(venue=EntersTwice),
+    "nobody restores a stop": Build(
+        brain=lambda inner: Twisted(inner, want=_no_restoring), options=_guard(every_s=1e6)
+    ),
     "users mixed up": Build(venue=_mixed_up),
-    "no guard": Build(options=_guard(every_s=1e6)),
-    "guard asleep": Build(options=_guard(every_s=20.0)),
     "no re-reading": Build(
         options=lambda o: dataclasses.replace(o, feed=FeedOptions(check_s=1e6, poll_s=1e6))
     ),
@@ -246,5 +285,4 @@ PARTS: dict[str, Build] = {
     "chain broken": Build(store=BreaksChain.of),
     "executions booked twice": Build(store=BooksTwice.of),
     "kill switch not read": Build(supervisor=DeafToKills),
-    "lease believed for ever": Build(supervisor=KeepsLeases),
 }

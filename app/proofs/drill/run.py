@@ -186,10 +186,13 @@ def hunt(job: tuple[str, int, int, int]) -> tuple[str, int]:
     """Return how many seeds a planted bug took to be found; 0: it was not."""
     name, start, seeds, users = job
     for turn in range(seeds):
+        seed = start + turn
         try:
-            if live(start + turn, users, PLANTED[name]).violations:
-                return name, turn + 1
+            seen = {invariant for invariant, _ in live(seed, users, PLANTED[name]).violations}
         except Exception:  # noqa: BLE001 - so wrong that the world itself cannot go on
+            seen = {"crash"}
+        # What the sound system does too in this world is no proof of the bug.
+        if seen and seen - {invariant for invariant, _ in live(seed, users).violations}:
             return name, turn + 1
     return name, 0
 

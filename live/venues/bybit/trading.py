@@ -204,6 +204,10 @@ class BybitTrading:
         """Return the account's USDT."""
         return await self.readings.wallet(priority=priority)
 
+    def venue_ms(self) -> int:
+        """Return the venue's clock as measured last."""
+        return self._gate.venue_clock.now_ms()
+
     async def close(self) -> None:
         """End this user's order stream; the gate is shared and stays."""
         if self._stream is not None:

@@ -62,6 +62,23 @@ def test_a_stop_nobody_confirmed_is_not_believed_and_is_asked_for_again():
     assert [c.stop_loss for c in room.sent if isinstance(c, MoveStop)] == [move.stop_loss]
 
 
+def test_not_modified_is_no_yes_where_the_position_has_another_stop():
+    room = Room()
+    move = moved(room)
+    before = room.trade.stop_set
+    room.say(
+        m.StopAnswered(
+            at_ms=room.now, trade_id=move.trade_id, symbol=SYMBOL, stop_loss=move.stop_loss,
+            ok=False, code=34040, text="not modified",
+        )
+    )  # fmt: skip
+    assert room.trade.stop_set == before
+    room.hold_commands = False
+    for _ in range(4):
+        room.wait(3)
+    assert room.trade.stop_set == room.position().stop_loss == move.stop_loss
+
+
 def fill(room: Room, link: str, qty: str, name: str, **facts: Any) -> m.Executed:
     known: dict[str, Any] = {
         "exec_id": name,

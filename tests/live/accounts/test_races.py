@@ -1,20 +1,35 @@
 """Clicks, settings, stores and restarts that cross each other: the careful one holds."""
 
+import asyncio
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
+import pytest
 
-from data.records.rows import IntentRow, Unavailable
+from data.records.rows import IntentRow, Unavailable, UserRow
 from engine.account import messages as m
-from engine.account.commands import PlaceOrder
+from engine.account.commands import CancelOrder, PlaceOrder
+from engine.account.guard import PlannedStop
 from engine.account.settings import UserSettings
 from engine.account.state import fresh
 from engine.risk.limits import RiskLimits
+from engine.venue.codes import Action
+from engine.venue.exchange import commands as exchange
+from engine.venue.reports import PositionReport
+from engine.venue.view import AccountView
 from live.accounts.brain import AccountBrain
 from live.accounts.burst import Decided, decide_one
+from live.accounts.guard import StopGuard
 from live.accounts.intents import Intents
-from tests.live.accounts.world import SYMBOL, World, run
+from live.accounts.notify import ConsoleNotifier, OutboxPump
+from live.accounts.paper import PaperAccount
+from live.accounts.paper_desk import PaperDesk
+from live.accounts.ports import Account
+from live.accounts.wal import MemoryWals
+from live.venues.trading import Accepted, Refused
+from tests.live.accounts.world import SYMBOL, Lines, World, run
 
 
 def test_of_two_clicks_that_race_the_kill_holds_in_every_process():
@@ -194,10 +209,10 @@ def test_an_order_that_ended_while_no_process_ran_is_over():
         target = trade.of_leg("tp1")
         assert target.state == "working"
         await process.kill()
-        from engine.venue.exchange.commands import CancelOrder
-
         uid = world.keys[user].uid
-        world.venue.desk.step(CancelOrder(uid=uid, symbol=SYMBOL, order_link_id=target.link_id))
+        world.venue.desk.step(
+            exchange.CancelOrder(uid=uid, symbol=SYMBOL, order_link_id=target.link_id)
+        )
         await clock.sleep(60)
         second = world.process("two")
         await world.ready(second)
@@ -253,3 +268,120 @@ def test_a_process_that_was_overtaken_with_a_local_file_stands_by_and_can_come_b
 
 async def broken() -> None:
     raise ValueError("something broke")
+
+
+def test_what_waits_in_a_lane_waits_once_however_often_it_is_asked_for():
+    async def main(clock):
+        world = World(clock)
+        await world.begin()
+        process = world.process()
+        await world.ready(process)
+        engine = process.engine(world.users[0])
+        asked: list[str] = []
+
+        class Slow:
+            async def cancel(self, *_: Any, **named: Any) -> Any:
+                asked.append(named["order_link_id"])
+                await clock.sleep(60)
+                return Accepted("o", named["order_link_id"])
+
+        engine._acts.venue = Slow()
+        cancel = CancelOrder(link_id="z1", trade_id="t", symbol=SYMBOL, reason="expired")
+        for _ in range(20):
+            engine._acts.carry_out([cancel], engine._scope)
+            await clock.sleep(2)
+        await clock.sleep(200)
+        assert asked == ["z1", "z1"]
+        await world.end(process)
+
+    run(main)
+
+
+def test_a_full_disk_ends_the_paper_account_that_met_it_and_no_other():
+    async def main(clock):
+        world = World(clock, users=2)
+        facts = world.process().facts
+        journals = MemoryWals()
+        desk = PaperDesk(clock, facts, journals)
+        accounts = []
+        for user in world.users:
+            row = UserRow(user_id=user, name=user, mode="paper", created_ms=1)
+            opened = await desk.open(row)
+            assert isinstance(opened, Account)
+            accounts.append(cast("PaperAccount", opened.venue))
+        rules = facts.contract(SYMBOL)
+        assert rules is not None
+        journals.of(world.users[0]).full = True
+        desk.rules(rules)
+        quote = facts.quote(SYMBOL)
+        assert quote is not None
+        desk.see(SYMBOL, quote)
+        with pytest.raises(OSError, match="no space"):
+            await accounts[0].batch()  # its session ends, and begins anew from the journal
+        await accounts[1].start()
+        assert await accounts[1].batch()
+
+    run(main)
+
+
+def test_what_the_venue_says_is_through_its_stop_is_closed_by_a_new_order_each_time():
+    async def main(clock):
+        view = AccountView(stale=False)
+        held = PositionReport(
+            symbol=SYMBOL, position_idx=0, side="Buy", size=Decimal(2), entry_price=Decimal(100),
+            mark_price=Decimal(99), updated_time=1,
+        )  # fmt: skip
+        view.apply(held)
+        links: list[str] = []
+
+        class Through:
+            async def set_trading_stop(self, *_: Any, **__: Any) -> Any:
+                return Refused(110093, "expect Falling", Action.CLOSE_NOW.value)
+
+            async def place(self, order: Any, **_: Any) -> Any:
+                links.append(order.order_link_id)  # taken in, and cancelled for want of a book
+                return Accepted("o", order.order_link_id)
+
+        plan = PlannedStop(trade_id="a" * 24, symbol=SYMBOL, side="Buy", stop_loss=Decimal(95))
+        told: list[Any] = []
+        guard = StopGuard(
+            "u", cast("Any", Through()), cast("Any", SimpleNamespace(view=view)),
+            lambda: {SYMBOL: plan}, clock, alarm=told.append, log=Lines(),
+        )  # fmt: skip
+        for _ in range(9):
+            await guard.look()
+            await clock.sleep(1)
+        assert len(links) == len(set(links)) == 5
+        assert len(told) == 2  # naked for so long; closed
+
+    run(main)
+
+
+def test_a_store_that_breaks_its_word_ends_neither_the_leases_nor_the_outbox():
+    async def main(clock):
+        world = World(clock)
+        await world.begin()
+        process = world.process()
+        await world.ready(process)
+        renew, outbox = world.store.renew, world.store.outbox
+
+        async def broken(*_: Any) -> Any:
+            raise ValueError("a bug")
+
+        pump = OutboxPump(world.store, ConsoleNotifier(process.log), clock, process.log)
+        pumping = asyncio.ensure_future(pump.run())
+        world.store.renew = world.store.outbox = broken
+        await clock.sleep(6)
+        assert process.task is not None
+        assert not process.task.done()
+        assert not pumping.done()
+        world.store.renew, world.store.outbox = renew, outbox
+        await clock.sleep(6)
+        process.supervisor.signal(world.signal())
+        await clock.sleep(5)
+        assert len(world.entries(world.users[0])) == 1
+        assert pump.delivered
+        pumping.cancel()
+        await world.end(process)
+
+    run(main)
