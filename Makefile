@@ -58,11 +58,11 @@ cover: setup ## Coverage: the engine as plain Python, the rest as it runs
 	NUMBA_DISABLE_JIT=1 ZION_HYPOTHESIS_PROFILE=uncompiled $(BIN)/pytest -q -n 2 -m "not slow" -W "ignore::RuntimeWarning" --cov --cov-report= --ignore=tests/laws/test_mutants.py --ignore=tests/laws/test_uncompiled.py tests/engine tests/laws $(ARGS)
 	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not slow and not testnet and not browser" --cov --cov-append --cov-report=term --ignore=tests/engine --ignore=tests/laws $(ARGS)
 
-mutation: setup ## Mutants of the risk controls: score and survivors (var/mutation.txt)
-	ZION_HYPOTHESIS_PROFILE=mutants $(BIN)/mutmut run --max-children 2
-	@mkdir -p var
-	$(BIN)/mutmut results > var/mutation.txt
-	$(BIN)/mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json
+SHARE ?= 0.25
+SEED ?= 1
+
+mutation: setup ## Mutants of risk, ledger, order machine: SHARE of them by SEED; table in var/mutation.txt
+	$(BIN)/python -m tests.mutation --share $(SHARE) --seed $(SEED) $(ARGS)
 
 bench: setup ## Speed, each figure beside its reference
 	$(BIN)/zion bench detect

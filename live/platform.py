@@ -180,7 +180,7 @@ class Platform:
         for symbol, row in zip(closed.symbols, closed.rows, strict=True):
             if symbol not in self.market.desk.interest:
                 continue
-            _, o, h, low, c = row[:5]
+            o, h, low, c = row[:4]
             yield (
                 symbol,
                 m.BarClosed(

@@ -288,6 +288,9 @@ def _bought(
         _adopted(draft, trade, execution, "bought")
     elif first:
         _entered(draft, trade, execution)
+    for other in [other for other in draft.live() if other.symbol == trade.symbol]:
+        if other.trade_id != trade.trade_id and other.bought == 0:
+            withdraw(draft, other, "an earlier entry was filled after all")
     if trade.plan.market:
         _slipped(draft, trade, (price - trade.plan.entry))
 

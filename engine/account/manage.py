@@ -102,7 +102,9 @@ def on_stop(draft: Draft, message: StopAnswered) -> None:
         return
     said = verdict(message.code, message.text, op="trading-stop")
     # Neither yes nor a code is no answer: nobody knows where the stop is, so it is asked for again.
-    if message.ok or (message.code and said.proof is Proof.TAKEN):
+    # "Not modified" may mean that a parameter was missed: who could verify it has said yes.
+    certain = bool(message.code) and said.action is not Action.VERIFY
+    if message.ok or (certain and said.proof is Proof.TAKEN):
         stop_stands(draft, trade, message.stop_loss)
     elif said.action is Action.CLOSE_NOW:
         draft.audit("stop_too_late", trade_id=trade.trade_id, stop=message.stop_loss)

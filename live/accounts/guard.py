@@ -8,11 +8,13 @@ is to be done says `engine.account.guard`; nothing here sets a stop anywhere els
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import NoReturn
 
 from engine.account.commands import AlertRecord
 from engine.account.guard import (
+    LIMITS,
     CoverPosition,
     Flatten,
     GuardAction,
@@ -38,6 +40,8 @@ from live.venues.trading import (
     TradingVenue,
     Unknown,
 )
+
+_TOLD_EVERY = 30  # attempts to close the same position: about a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +179,17 @@ class StopGuard:
             naked = self.naked.get((plan.symbol, plan.position_idx))
             position = self._feed.view.position(plan.symbol, plan.position_idx)
             if naked is not None and position is not None and position.size:
-                attempt = naked.attempts + 1
-                await self._flatten(
-                    Flatten(plan=plan, qty=position.size, attempt=attempt, reason="price_through")
-                )
+                await self._too_late(plan, naked, position.size)
+
+    async def _too_late(self, plan: PlannedStop, naked: Naked, qty: Decimal) -> None:
+        """Close what the venue says is through its stop: every attempt an order of its own."""
+        now_ms = int(self._clock.monotonic_s() * 1000)
+        if naked.attempts and now_ms - naked.attempt_ms < LIMITS.again_ms:
+            return
+        attempt = naked.attempts + 1
+        tried = replace(naked, attempts=attempt, attempt_ms=now_ms)
+        self.naked[plan.symbol, plan.position_idx] = tried
+        await self._flatten(Flatten(plan=plan, qty=qty, attempt=attempt, reason="price_through"))
 
     async def _flatten(self, action: Flatten) -> None:
         plan = action.plan
@@ -196,7 +207,8 @@ class StopGuard:
         said = await self._ask(self._venue.place(order, priority=Priority.PROTECT))
         self.flattened += isinstance(said, Accepted)
         words = f"{plan.symbol}: the position cannot be protected ({action.reason}) and is closed"
-        self._tell(plan, "flatten", words)
+        if action.attempt % _TOLD_EVERY == 1:
+            self._tell(plan, "flatten", words)
 
     def _link(self, action: Flatten, since_ms: int) -> str:
         """Derive an id: the same attempt of the same episode is the same order."""

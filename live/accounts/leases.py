@@ -106,6 +106,8 @@ class LeaseKeeper:
             )
         except Late:
             said = Unavailable(reason="the store does not answer", kind="down")
+        except Exception as error:  # noqa: BLE001 - what we hold ends by itself; trades are managed
+            said = Unavailable(reason=f"the store broke ({type(error).__name__})", kind="down")
         if isinstance(said, Unavailable):
             self.away = said.reason or said.kind  # what we hold ends by itself
             return

@@ -59,7 +59,13 @@ class OutboxPump:
     async def run(self) -> NoReturn:
         """Pump until cancelled."""
         while True:
-            if not await self.pump():
+            try:
+                told = await self.pump()
+            except Exception as error:  # noqa: BLE001 - whatever a store does, trading goes on
+                name = type(error).__name__
+                self._log.error("the outbox cannot be read", error=name)
+                told = 0
+            if not told:
                 await self._clock.sleep(self._options.poll_s)
 
     async def pump(self) -> int:

@@ -91,7 +91,7 @@ def test_a_told_breakout_is_traded_and_the_end_of_its_setup_is_heard():
         put, session.put = session.put, lambda message: heard.append(message) or put(message)
         end = SignalEnd(symbol=SYMBOL, profile="default", interval_ms=60_000, t=1, kind="FAILED")
         await bus.publish(topics.SIGNAL_END, end)
-        bars = BarsClosed("1m", 60_000, (SYMBOL, "XUSDT"), ((60_000, 1.0, 2.0, 0.5, 1.5),) * 2)
+        bars = BarsClosed("1m", 60_000, (SYMBOL, "XUSDT"), ((1.0, 2.0, 0.5, 1.5, 70_000.0),) * 2)
         platform.market.desk.interest.hold("u", [SYMBOL])
         await bus.publish(topics.BARS, bars)
         await clock.sleep(1)

@@ -62,6 +62,23 @@ def test_a_stop_nobody_confirmed_is_not_believed_and_is_asked_for_again():
     assert [c.stop_loss for c in room.sent if isinstance(c, MoveStop)] == [move.stop_loss]
 
 
+def test_not_modified_is_no_yes_where_the_position_has_another_stop():
+    room = Room()
+    move = moved(room)
+    before = room.trade.stop_set
+    room.say(
+        m.StopAnswered(
+            at_ms=room.now, trade_id=move.trade_id, symbol=SYMBOL, stop_loss=move.stop_loss,
+            ok=False, code=34040, text="not modified",
+        )
+    )  # fmt: skip
+    assert room.trade.stop_set == before
+    room.hold_commands = False
+    for _ in range(4):
+        room.wait(3)
+    assert room.trade.stop_set == room.position().stop_loss == move.stop_loss
+
+
 def fill(room: Room, link: str, qty: str, name: str, **facts: Any) -> m.Executed:
     known: dict[str, Any] = {
         "exec_id": name,
@@ -242,3 +259,18 @@ def test_a_leverage_that_may_have_changed_unseen_is_set_again():
     room.say(room.signal("s2"))
     assert links(room.sent, "entry")[-1].trade_id == room.trade.trade_id
     assert room.position().leverage == D(5)
+
+
+def test_an_entry_given_up_and_filled_all_the_same_takes_back_the_one_after_it():
+    room = Room()
+    room.hold_commands = True
+    room.say(room.signal("s1"))
+    (first,) = links(room.sent, "entry")
+    room.say(m.NotPlaced(at_ms=room.now, link_id=first.link_id, text="proven absent"))
+    room.say(room.signal("s2"))
+    second = links(room.sent, "entry")[-1]
+    assert second.trade_id != first.trade_id
+    room.say(fill(room, first.link_id, "2", "late"))
+    other = room.state.trades[second.trade_id].order(second.link_id)
+    assert other is not None
+    assert other.cancel  # one coin, one trade

@@ -1,6 +1,8 @@
 """Clicks, settings, stores and restarts that cross each other: the careful one holds."""
 
+import asyncio
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -9,19 +11,25 @@ import pytest
 from data.records.rows import IntentRow, Unavailable, UserRow
 from engine.account import messages as m
 from engine.account.commands import CancelOrder, PlaceOrder
+from engine.account.guard import PlannedStop
 from engine.account.settings import UserSettings
 from engine.account.state import fresh
 from engine.risk.limits import RiskLimits
+from engine.venue.codes import Action
 from engine.venue.exchange import commands as exchange
+from engine.venue.reports import PositionReport
+from engine.venue.view import AccountView
 from live.accounts.brain import AccountBrain
 from live.accounts.burst import Decided, decide_one
+from live.accounts.guard import StopGuard
 from live.accounts.intents import Intents
+from live.accounts.notify import ConsoleNotifier, OutboxPump
 from live.accounts.paper import PaperAccount
 from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Account
 from live.accounts.wal import MemoryWals
-from live.venues.trading import Accepted
-from tests.live.accounts.world import SYMBOL, World, run
+from live.venues.trading import Accepted, Refused
+from tests.live.accounts.world import SYMBOL, Lines, World, run
 
 
 def test_of_two_clicks_that_race_the_kill_holds_in_every_process():
@@ -312,5 +320,68 @@ def test_a_full_disk_ends_the_paper_account_that_met_it_and_no_other():
             await accounts[0].batch()  # its session ends, and begins anew from the journal
         await accounts[1].start()
         assert await accounts[1].batch()
+
+    run(main)
+
+
+def test_what_the_venue_says_is_through_its_stop_is_closed_by_a_new_order_each_time():
+    async def main(clock):
+        view = AccountView(stale=False)
+        held = PositionReport(
+            symbol=SYMBOL, position_idx=0, side="Buy", size=Decimal(2), entry_price=Decimal(100),
+            mark_price=Decimal(99), updated_time=1,
+        )  # fmt: skip
+        view.apply(held)
+        links: list[str] = []
+
+        class Through:
+            async def set_trading_stop(self, *_: Any, **__: Any) -> Any:
+                return Refused(110093, "expect Falling", Action.CLOSE_NOW.value)
+
+            async def place(self, order: Any, **_: Any) -> Any:
+                links.append(order.order_link_id)  # taken in, and cancelled for want of a book
+                return Accepted("o", order.order_link_id)
+
+        plan = PlannedStop(trade_id="a" * 24, symbol=SYMBOL, side="Buy", stop_loss=Decimal(95))
+        told: list[Any] = []
+        guard = StopGuard(
+            "u", cast("Any", Through()), cast("Any", SimpleNamespace(view=view)),
+            lambda: {SYMBOL: plan}, clock, alarm=told.append, log=Lines(),
+        )  # fmt: skip
+        for _ in range(9):
+            await guard.look()
+            await clock.sleep(1)
+        assert len(links) == len(set(links)) == 5
+        assert len(told) == 2  # naked for so long; closed
+
+    run(main)
+
+
+def test_a_store_that_breaks_its_word_ends_neither_the_leases_nor_the_outbox():
+    async def main(clock):
+        world = World(clock)
+        await world.begin()
+        process = world.process()
+        await world.ready(process)
+        renew, outbox = world.store.renew, world.store.outbox
+
+        async def broken(*_: Any) -> Any:
+            raise ValueError("a bug")
+
+        pump = OutboxPump(world.store, ConsoleNotifier(process.log), clock, process.log)
+        pumping = asyncio.ensure_future(pump.run())
+        world.store.renew = world.store.outbox = broken
+        await clock.sleep(6)
+        assert process.task is not None
+        assert not process.task.done()
+        assert not pumping.done()
+        world.store.renew, world.store.outbox = renew, outbox
+        await clock.sleep(6)
+        process.supervisor.signal(world.signal())
+        await clock.sleep(5)
+        assert len(world.entries(world.users[0])) == 1
+        assert pump.delivered
+        pumping.cancel()
+        await world.end(process)
 
     run(main)
