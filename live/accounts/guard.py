@@ -131,7 +131,7 @@ class StopGuard:
 
     async def _view(self) -> AccountView | None:
         """Return the account as it is; read here and now where the stream tells nothing."""
-        if not self._feed.view.stale:
+        if self._feed.sees:
             self._reached_s = self._clock.monotonic_s()
             return self._feed.view
         try:
@@ -143,12 +143,14 @@ class StopGuard:
         return read
 
     async def _own_reading(self) -> AccountView | None:
-        positions = await self._venue.positions(priority=Priority.PROTECT)
+        # Not as urgent as a stop: were all streams cut at once, hundreds of these every second
+        # would leave no room for the readings that end them, nor for stops.
+        positions = await self._venue.positions(priority=Priority.RECONCILE)
         if not isinstance(positions, Ok):
             return None
         if not positions.value:
             return AccountView()
-        orders = await self._venue.orders(priority=Priority.PROTECT)
+        orders = await self._venue.orders(priority=Priority.RECONCILE)
         if not isinstance(orders, Ok):
             return None
         view = AccountView()

@@ -268,6 +268,9 @@ class AccountFeed:
         self._again = False
         self._read_once = False
         self._expected: dict[str, Expected] = {}
+        self._rank = Priority.RECONCILE  # of the reading under way
+        self._under_way: asyncio.Task[Resynced | NotResynced] | None = None
+        self._only_checked = False
 
     def expect(self, order_link_id: str, symbol: str, sent_ms: int) -> None:
         """Name an order the venue accepted: if nothing tells of it, the next reading asks.
@@ -276,6 +279,7 @@ class AccountFeed:
         """
         if self.view.by_link(order_link_id) is None:
             self._expected[order_link_id] = Expected(symbol, sent_ms)
+            self._hurry()
 
     def ask(self) -> None:
         """Read the account anew, now: something does not fit."""
@@ -287,6 +291,11 @@ class AccountFeed:
         view = self.view
         known = self._read_once and not view.unread
         return not known or bool(view.positions() or view.open_orders() or self._expected)
+
+    @property
+    def sees(self) -> bool:
+        """Tell whether the view is true; a check of a living, silent stream leaves it so."""
+        return not self.view.stale or (self._only_checked and self.up)
 
     async def run(self) -> None:
         """Run until cancelled; the stream is started, not closed."""
@@ -305,6 +314,7 @@ class AccountFeed:
     async def _read(self) -> None:
         while True:
             for item in await self._stream.batch():
+                self._only_checked = False
                 if isinstance(item, StreamUp):
                     self.up = True
                     self.fatal = ""
@@ -320,6 +330,7 @@ class AccountFeed:
                         self._on_down(item)
                 else:
                     self._tell(self.view.apply(item))
+                    self._hurry()
 
     async def _resync_when_due(self) -> None:
         wait_s = 0.0
@@ -328,14 +339,7 @@ class AccountFeed:
             self._due.clear()
             self._again = False
             self.reading = True
-            outcome = await resync(
-                self._venue,
-                self.view,
-                since_ms=self._since_ms,
-                priority=self._priority(),
-                tell=self._tell,
-                expected=self._expected,
-            )
+            outcome = await self._resync(self._priority())
             self.reading = False
             self.resyncs += 1
             self._tell(outcome.news)
@@ -354,6 +358,41 @@ class AccountFeed:
                 if not self.up or self._again:
                     self.view.stale = True  # true a moment ago, which is not now
             await self._rest(wait_s, urgent=isinstance(outcome, Resynced))
+
+    async def _resync(self, priority: Priority) -> Resynced | NotResynced:
+        """Read the account; one that hurries meanwhile begins anew at a higher rank."""
+        self._only_checked = self.up and not self.view.stale
+        while True:
+            self._rank = priority
+            self._under_way = asyncio.create_task(
+                resync(
+                    self._venue,
+                    self.view,
+                    since_ms=self._since_ms,
+                    priority=priority,
+                    tell=self._tell,
+                    expected=self._expected,
+                )
+            )
+            try:
+                await asyncio.wait([self._under_way])
+            except asyncio.CancelledError:
+                self._under_way.cancel()
+                await asyncio.gather(self._under_way, return_exceptions=True)
+                raise
+            if not self._under_way.cancelled():
+                self._only_checked = False
+                return self._under_way.result()
+            priority = Priority.RECONCILE
+
+    def _hurry(self) -> None:
+        """Let a reading that can wait wait no longer: the account does something.
+
+        What the stream tells is kept until its end, so fills would wait with it; the stop guard,
+        which must not, would ask by itself every second, and hold the reading up with that.
+        """
+        if self._rank == Priority.POLL and self.view.stale and self._under_way is not None:
+            self._under_way.cancel()
 
     def _priority(self) -> Priority:
         """Rank a reading: who may have something at stake and cannot see it goes first.

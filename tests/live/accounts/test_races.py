@@ -345,7 +345,7 @@ def test_what_the_venue_says_is_through_its_stop_is_closed_by_a_new_order_each_t
         plan = PlannedStop(trade_id="a" * 24, symbol=SYMBOL, side="Buy", stop_loss=Decimal(95))
         told: list[Any] = []
         guard = StopGuard(
-            "u", cast("Any", Through()), cast("Any", SimpleNamespace(view=view)),
+            "u", cast("Any", Through()), cast("Any", SimpleNamespace(view=view, sees=True)),
             lambda: {SYMBOL: plan}, clock, alarm=told.append, log=Lines(),
         )  # fmt: skip
         for _ in range(9):
