@@ -42,10 +42,10 @@ def _ours(judge: Judge, user: int, symbol: str) -> bool:
     return any(
         i.user == user and i.row.leg == "entry" and i.row.symbol == symbol
         for i in judge.intents.values()
-    ) and not _foreign(judge, user, symbol)
+    ) and not is_foreign(judge, user, symbol)
 
 
-def _foreign(judge: Judge, user: int, symbol: str) -> bool:
+def is_foreign(judge: Judge, user: int, symbol: str) -> bool:
     """Tell whether what is held was bought by somebody else since the coin was flat last."""
     account = judge.account(user)
     held, ours = Decimal(0), Decimal(0)
