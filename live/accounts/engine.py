@@ -377,6 +377,8 @@ class UserEngine:
             if not self._acts.owns(row.link_id):
                 self._acts.own(row.link_id)
                 self._scope.create_task(self._settle(row))
+        for row in self._intents.placed():
+            self._acts.follow(row)
 
     async def _settle(self, row: IntentRow) -> None:
         order = self._intents.order(row)
