@@ -176,6 +176,7 @@ def portfolio(
     start_ms: int | None = None,
     end_ms: int | None = None,
     seed: int = 0,
+    alone: bool = False,
     progress: Progress | None = None,
 ) -> PortfolioResult:
     """Replay a user's settings over a lake.
@@ -191,6 +192,8 @@ def portfolio(
         starts at the first bar there is.
     seed : int
         Of the book's depth, as in `zion sim`.
+    alone : bool
+        The coins asked for are the whole market; else all coins of the lake make it.
 
     Raises
     ------
@@ -206,7 +209,8 @@ def portfolio(
     watch = Watch(timing, progress)
     watch.stage("warm", warm_up)
     loaded = watch.stage(
-        "load", lambda: load(ask.lake, ask.venue, interval, ask.symbols, ask.profile, end_ms)
+        "load",
+        lambda: load(ask.lake, ask.venue, interval, ask.symbols, ask.profile, end_ms, alone=alone),
     )
     n_bars = sum(map(len, loaded.raw.values()))
     watch.tell("load", f"{n_bars:,} bars")

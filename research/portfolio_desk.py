@@ -98,7 +98,8 @@ class AccountDesk:
         self.exchange = Exchange(seed, book=book)
         self.listings = Listings(replay)
         self.view = MarketView(replay, interval, self.listings, book, start_ms)
-        self.tape = Tape(replay, self.listings, self._play, self._played, start_ms)
+        levels = self.exchange.awaited
+        self.tape = Tape(replay, self.listings, self._play, self._played, start_ms, levels)
         self._listed: set[str] = set()
         self._busy: dict[str, None] = {}
         self._stop_reasons: dict[str, str] = {}
@@ -127,25 +128,11 @@ class AccountDesk:
     def advance(self, to_ms: int, react: Callable[[], None]) -> None:
         """Let time pass; after every trade of the market `react` may answer what it brought."""
         while self.now_ms < to_ms:
-            at = min(self.tape.next_ms(self._levels()), to_ms) if self.busy else to_ms
+            at = min(self.tape.next_ms(), to_ms) if self.busy else to_ms
             self.tape.advance(at)
             self.view.clock_ms = at
             if self.inbox:
                 react()
-
-    def _levels(self) -> dict[str, list[Decimal]]:
-        """Return, by coin, the prices at which something of this account happens."""
-        found: dict[str, list[Decimal]] = {symbol: [] for symbol in self._played()}
-        account = self.account
-        for position in account.positions.values():
-            if position.symbol in found and position.stop_loss:
-                found[position.symbol].append(position.stop_loss)
-        for order in account.open_orders.values():
-            if order.price is not None and not order.is_conditional and order.symbol in found:
-                tick = self.listings[order.symbol].instrument.tick_size
-                # a price that has gone through an order fills it; one that touches it may not
-                found[order.symbol].append(order.price - order.side.sign * tick)
-        return found
 
     def _played(self) -> Iterator[str]:
         for symbol in [s for s in self._busy if not self.exchange.needs_price(s)]:

@@ -71,9 +71,18 @@ class Loaded:
 
 
 def load(
-    lake: Lake, venue: str, interval: str, symbols: list[str], profile: Profile, end_ms: int | None
+    lake: Lake,
+    venue: str,
+    interval: str,
+    symbols: list[str],
+    profile: Profile,
+    end_ms: int | None,
+    *,
+    alone: bool = False,
 ) -> Loaded:
     """Read every coin of the venue; only those in ``symbols`` take part, all make the market.
+
+    `alone`: those in ``symbols`` are the whole market.
 
     Raises
     ------
@@ -83,6 +92,8 @@ def load(
     out = Loaded({}, {}, {}, [])
     for symbol_id, symbol in enumerate(lake.symbols(venue, interval)):
         wanted = symbol in symbols
+        if alone and not wanted:
+            continue
         try:
             raw, history = read_history(lake, venue, interval, symbol, symbol_id, end_ms=end_ms)
         except DataError as error:

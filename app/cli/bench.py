@@ -10,7 +10,8 @@ from engine.errors import UsageError
 
 app = typer.Typer()
 ACCOUNTS_MAX = 5_000
-SUBJECTS = ("detect", "lake", "live", "market", "orders")
+SUBJECTS = ("detect", "lake", "live", "market", "orders", "recovery", "users")
+_N = "100,1000"
 
 
 @app.command(
@@ -18,12 +19,12 @@ SUBJECTS = ("detect", "lake", "live", "market", "orders")
     epilog="Example:  zion bench detect",
 )
 def bench(
-    subject: Annotated[str, typer.Argument(help="detect, lake, live, market, orders.")],
+    subject: Annotated[str, typer.Argument(help="detect lake live market orders recovery users.")],
     lake: Annotated[Path | None, typer.Option(help="detect: real history instead of made.")] = None,
     venue: Annotated[str | None, typer.Option(help="detect: venue of the lake.")] = None,
     interval: Annotated[str, typer.Option(help="detect: bar length.")] = "15m",
     symbols: Annotated[int, typer.Option(min=1, help="live: coins closing at once.")] = 700,
-    n: Annotated[str, typer.Option("--n", help="orders: accounts, by comma.")] = "100,1000",
+    n: Annotated[str, typer.Option("--n", help="orders, recovery, users: how many.")] = _N,
     json: JsonOption = False,
 ) -> None:
     """Measure one subject."""
@@ -40,6 +41,14 @@ def bench(
         from app.proofs.bench_orders import orders
 
         figures = list(orders(_accounts(n)))
+    elif subject == "users":
+        from app.proofs.bench_users import users
+
+        figures = list(users(_accounts(n)))
+    elif subject == "recovery":
+        from app.proofs.bench_recovery import recovery
+
+        figures = list(recovery(_accounts(n)[-1]))
     elif subject == "market":
         from app.proofs.bench_market import market
 

@@ -27,8 +27,10 @@ def serve(
     from app.api.process import ROLES
     from app.api.serve import serve as serve_all
     from live.settings import load_settings
+    from live.tuning import settle_garbage
 
     loaded = load_settings(port=port, host=host, interval=interval, profile=profile)
     if role not in ROLES:
         raise UsageError(f"no role {role!r}", hint=", ".join(ROLES))
+    settle_garbage()
     serve_all(loaded.settings, role)

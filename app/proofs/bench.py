@@ -28,7 +28,7 @@ from engine.venue import wire
 from live.market.collate import Collator
 from live.market.scanner import Scanner
 
-_STEP_MS = 900_000
+STEP_MS = 900_000
 _ROUNDS = 7
 
 
@@ -211,19 +211,19 @@ def lake() -> Iterator[Figure]:
             yield Figure(label, best[name] / total, "ns/bar", "x np.fromfile", ratio, target)
 
 
-class _Minute:
+class Minute:
     """A market layer's hot path without sockets: frame in, events out."""
 
     def __init__(self, names: list[str], start: int) -> None:
-        self.collator = Collator(_STEP_MS)
-        self.scanner = Scanner(load_profile("default", "15m"), _STEP_MS)
+        self.collator = Collator(STEP_MS)
+        self.scanner = Scanner(load_profile("default", "15m"), STEP_MS)
         self.scanner.grow(len(names))
         for name in names:
             self.collator.row(name)
         self.scanner.set_universe(range(len(names)), names)
         self.collator.begin(start)
         for name in names:
-            self.collator.activate(name, start - _STEP_MS)
+            self.collator.activate(name, start - STEP_MS)
 
     def close(self, messages: list[bytes]) -> None:
         """Decode a minute's messages, collect the bars, step every coin."""
@@ -280,10 +280,10 @@ def _walled(
 def live(symbols: int = 700) -> Iterator[Figure]:
     """Yield the cost of so many coins closing in one minute, beside json and a frame a coin."""
     names = [f"C{i:04d}USDT" for i in range(symbols)]
-    start, history = 1_700_000_000_000 // _STEP_MS * _STEP_MS, 1000
+    start, history = 1_700_000_000_000 // STEP_MS * STEP_MS, 1000
     steps = np.random.default_rng(7).normal(0, 0.003, (history + 40, symbols))
-    frames = _frames_of(names, 100 * np.exp(np.cumsum(steps, axis=0)), start)
-    ours, simple = _Minute(names, start), _Simple(names, history)
+    frames = minute_frames(names, 100 * np.exp(np.cumsum(steps, axis=0)), start)
+    ours, simple = Minute(names, start), _Simple(names, history)
     _walled(ours.close, frames, range(history))
     mine = _walled(ours.close, frames, range(history, history + 30))
     other = statistics.median(_walled(simple.close, frames, range(history, history + 5)))
@@ -296,9 +296,11 @@ def live(symbols: int = 700) -> Iterator[Figure]:
     yield Figure("a message of ours", usual / symbols / 1e3, "us")
 
 
-def _frames_of(names: list[str], walks: np.ndarray, start: int) -> Callable[[int], list[bytes]]:
+def minute_frames(names: list[str], walks: np.ndarray, start: int) -> Callable[[int], list[bytes]]:
+    """Return what makes the frames of a minute's closes."""
+
     def frames(k: int) -> list[bytes]:
-        ts = start + k * _STEP_MS
+        ts = start + k * STEP_MS
         out = []
         for i, name in enumerate(names):
             close, open_ = float(walks[k, i]), float(walks[max(0, k - 1), i])
@@ -306,7 +308,7 @@ def _frames_of(names: list[str], walks: np.ndarray, start: int) -> Callable[[int
             values = (open_, high, low, close, 1000.0, 1000.0 * close)
             topic = wire.kline_topic("15m", name)
             out.append(
-                wire.encode_kline(topic, "15", ts, _STEP_MS, values, confirm=True, ts=ts + _STEP_MS)
+                wire.encode_kline(topic, "15", ts, STEP_MS, values, confirm=True, ts=ts + STEP_MS)
             )
         return out
 

@@ -22,6 +22,7 @@ from engine.account.settings import UserSettings
 from engine.account.state import AccountState
 from engine.venue.exchange.ledger import MONEY
 
+_PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 DIGITS_MAX = 14  # before or behind the point: products of two stay exact
 
 
@@ -105,13 +106,20 @@ def settle(draft: Draft) -> None:
 
 def is_readable(part: object) -> bool:
     """Tell whether every exact number in a message, however deep, is one that money can be."""
+    kind = type(part)
+    if kind in _PLAIN:  # most of what there is: this is asked of every message
+        return True
     if isinstance(part, Decimal):
         if not part.is_finite():
             return False
         return not part or -DIGITS_MAX < part.adjusted() < DIGITS_MAX
     if isinstance(part, tuple):
-        return all(is_readable(each) for each in part)
-    return all(is_readable(getattr(part, name)) for name in _fields(type(part)))
+        return all(map(is_readable, part))
+    for name in _fields(kind):
+        value = getattr(part, name)
+        if type(value) not in _PLAIN and not is_readable(value):
+            return False
+    return True
 
 
 @cache

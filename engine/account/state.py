@@ -249,4 +249,9 @@ def decode_state(raw: bytes) -> AccountState | Corrupt:
 
 def state_hash(state: AccountState) -> str:
     """Return what names a state: the hash of its canonical bytes."""
-    return blake2b(encode_state(state), digest_size=16).hexdigest()
+    return hash_of(encode_state(state))
+
+
+def hash_of(raw: bytes) -> str:
+    """Return the hash of a state's canonical bytes."""
+    return blake2b(raw, digest_size=16).hexdigest()

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
+from functools import cache
 
 ZERO = Decimal(0)
 BPS = Decimal("0.0001")
@@ -33,12 +34,19 @@ def number(value: Decimal, digits: int = 6) -> str:
     """
     if not value.is_finite() or abs(value) > BIGGEST or 0 < abs(value) < SMALLEST:
         return str(value)
-    short = Context(prec=digits).plus(value)
+    context, many = _shortener(digits)
+    short = context.plus(value)
     whole = value.to_integral_value()
-    if abs(whole) >= Decimal(10) ** digits:
+    if abs(whole) >= many:
         short = whole
     text = format(short, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+@cache
+def _shortener(digits: int) -> tuple[Context, Decimal]:
+    """Return what rounds to so many digits: made once, thirty figures a verdict are written."""
+    return Context(prec=digits), Decimal(10) ** digits
 
 
 def usdt(value: Decimal) -> str:

@@ -1,12 +1,15 @@
 """The replayed market, as the machine lives it: prices, prints and funding in the order of time.
 
 A bar is a path of four trades (`listings.knots`); between them the price is where
-`replay.partial` draws it. Only symbols that somebody holds or has orders in are played; any other
-gets its price when it is asked for.
+`replay.partial` draws it: it walks straight, and the tape stops where it reaches what waits for
+it, so that stops are pulled, and orders passed, at their prices and not at the bar's turning
+points. Only symbols that somebody holds or has orders in are played; any other gets its price when
+it is asked for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import ceil
 
@@ -34,6 +37,8 @@ class Tape:
         Symbols that must be played now.
     start_ms : int
         Where the venue's time begins.
+    levels : callable
+        Prices of a symbol, between a lowest and a highest, at which something happens.
     """
 
     def __init__(
@@ -43,12 +48,14 @@ class Tape:
         step: Callable[[Command, int], object],
         active: Callable[[], Iterable[str]],
         start_ms: int,
+        levels: Callable[[str, Decimal, Decimal], Iterable[Decimal]],
     ) -> None:
         self.replay = replay
         self.now_ms = start_ms
         self._listings = listings
         self._step = step
         self._active = active
+        self._levels = levels
         self._set: dict[str, float] = {}  # symbol -> the price the machine knows
         # symbol -> its rules when it was last asked for, the price in the replay, on the grid
         self._quoted: dict[str, tuple[Listing, float, Decimal]] = {}
@@ -67,61 +74,88 @@ class Tape:
                 if start > to_ms:
                     break
                 self._bar(start, begin, to_ms)
+            self._walk(to_ms)
             self._fund(self.now_ms, to_ms)
             self.now_ms = to_ms
             for symbol in sorted(self._active()):
                 self.quote(symbol)
         self.now_ms = to_ms
 
-    def next_ms(self, levels: Mapping[str, Iterable[Decimal]]) -> int:
-        """Return the next moment at which a bar trades, or a symbol's price reaches a level.
-
-        Between two trades of a bar the price walks straight from one to the other; whoever stops
-        at what it crosses on the way lets stops be pulled, and orders be passed, at their prices
-        and not only at the bar's turning points.
-        """
+    def next_ms(self) -> int:
+        """Return the next moment at which a bar trades, or a price reaches what waits for it."""
         length = self.replay.interval_ms
         start = self.now_ms - self.now_ms % length
         marks = (knot_ms(start, share, length) for share in _SHARES)
         at = next((mark for mark in marks if mark > self.now_ms), start + length)
-        if at == start + length:
-            return at  # the next bar's first trade: a jump
-        return min((self._reached_ms(symbol, levels[symbol], at) for symbol in levels), default=at)
+        found = (self._reached_ms(symbol, at) for symbol in self._active())
+        return min((ms for ms in found if ms is not None), default=at)
 
-    def _reached_ms(self, symbol: str, levels: Iterable[Decimal], at: int) -> int:
-        if self.replay.open_bar(symbol, self.now_ms) is None:
-            return at
-        here = self.replay.last_price(symbol, self.now_ms)
-        there = self.replay.last_price(symbol, at)
-        first = at
-        for level in levels:
+    def _walk(self, until: int) -> None:
+        """Play what prices reach before a moment of the leg they are in, in the order of time."""
+        queue = [
+            (at, symbol)
+            for symbol in self._active()
+            if (at := self._reached_ms(symbol, until)) is not None
+        ]
+        heapify(queue)
+        while queue:
+            at, symbol = heappop(queue)
+            self._fund(self.now_ms, at)
+            self.now_ms = at
+            self.quote(symbol)
+            again = self._reached_ms(symbol, until)
+            if again is not None:
+                heappush(queue, (again, symbol))
+
+    def _reached_ms(self, symbol: str, until: int) -> int | None:
+        """Return when a price first reaches a level in (now, until); both within one leg.
+
+        It follows from the leg alone, not from where one stopped on the way.
+        """
+        length, now = self.replay.interval_ms, self.now_ms
+        start = now - now % length
+        path = self._knots(symbol, start)
+        leg = sum(knot_ms(start, share, length) <= now for share in _SHARES[1:])
+        if not path or leg == len(path) - 1:
+            return None  # the next price is the next bar's: a jump
+        (here, first, _), (there, last, _) = path[leg], path[leg + 1]
+        found = None
+        for level in self._levels(symbol, min(first, last), max(first, last)):
             value = float(level)
-            if min(here, there) <= value <= max(here, there) and value != here:
-                share = (value - here) / (there - here)
-                first = min(first, self.now_ms + max(1, ceil(share * (at - self.now_ms))))
-        return first
+            if here == there or level == first:
+                continue
+            part = (leg + (value - here) / (there - here)) / (len(path) - 1)
+            at = start + ceil(part * length)
+            if now < at < (until if found is None else found):
+                found = at
+        return found
 
     def _bar(self, start: int, begin: int, to_ms: int) -> None:
         for turn, share in enumerate(_SHARES):
             at = knot_ms(start, share, self.replay.interval_ms)
             if not begin < at <= to_ms:
                 continue
+            self._walk(at)
             self._fund(self.now_ms, at)
             self.now_ms = at
             for symbol in sorted(self._active()):
                 self._knot(symbol, start, turn)
 
     def _knot(self, symbol: str, start: int, turn: int) -> None:
-        known = self._bars.get(symbol)
-        if known is None or known[0] != start:
-            known = self._bars[symbol] = (start, self._path(symbol, start))
-        if not known[1]:
+        path = self._knots(symbol, start)
+        if not path:
             return
-        value, price, prints = known[1][turn]
+        value, price, prints = path[turn]
         self._price(symbol, price)
         self._set[symbol] = value
         if prints is not None:
             self._step(prints, self.now_ms)
+
+    def _knots(self, symbol: str, start: int) -> tuple[tuple[float, Decimal, Prints | None], ...]:
+        known = self._bars.get(symbol)
+        if known is None or known[0] != start:
+            known = self._bars[symbol] = (start, self._path(symbol, start))
+        return known[1]
 
     def _path(self, symbol: str, start: int) -> tuple[tuple[float, Decimal, Prints | None], ...]:
         """Return a bar's knots: price, the same on the grid, and what trades there."""

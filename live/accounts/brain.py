@@ -15,13 +15,19 @@ from engine.account.state import (
     decode_state,
     encode_state,
     fresh,
-    state_hash,
+    hash_of,
 )
 from engine.errors import DataError
 
 
 class AccountBrain:
-    """`engine.account` as a `Brain`."""
+    """`engine.account` as a `Brain`.
+
+    A state is written down and hashed in a row: its bytes are made once.
+    """
+
+    def __init__(self) -> None:
+        self._written: tuple[AccountState | None, bytes] = (None, b"")
 
     def fresh(self, user_id: str, version: int) -> AccountState:
         """Return the state of a user who never traded."""
@@ -39,7 +45,9 @@ class AccountBrain:
 
     def encode(self, state: AccountState) -> bytes:
         """Write a state down."""
-        return encode_state(state)
+        if state is not self._written[0]:  # immutable: the same object has the same bytes
+            self._written = (state, encode_state(state))
+        return self._written[1]
 
     def decode(self, raw: bytes) -> AccountState:
         """Read a state.
@@ -56,7 +64,7 @@ class AccountBrain:
 
     def digest(self, state: AccountState) -> str:
         """Return the state's hash."""
-        return state_hash(state)
+        return hash_of(self.encode(state))
 
     def plans(self, state: AccountState) -> Mapping[str, PlannedStop]:
         """Return where the stops of held positions belong."""

@@ -98,6 +98,11 @@ class Exchange:
         market = self._world.markets.get(symbol)
         return market is not None and market.waits()
 
+    def awaited(self, symbol: str, low: Decimal, high: Decimal) -> list[Decimal]:
+        """Return the prices of [low, high] at which an order is filled or triggered."""
+        market = self._world.markets.get(symbol)
+        return market.awaited(low, high) if market is not None else []
+
     def refresh(self, uid: int) -> Account:
         """Work out what an account shows at the present marks; return it."""
         world = self._world

@@ -35,6 +35,10 @@ class Watch:
         """Wait for it no more."""
         self.entries.pop(order_id, None)
 
+    def is_near(self, low: Decimal, high: Decimal) -> bool:
+        """Tell whether a price of [low, high] may reach a level."""
+        return self.bound <= high if self.rising else self.bound >= low
+
     def passed(self, price: Decimal, level: Decimal) -> bool:
         """Tell whether a price has reached a level."""
         if self.strict:
@@ -134,6 +138,20 @@ class Market:
             or self.sells.entries
             or any(watch.entries for watch in self.stops.values())
         )
+
+    def awaited(self, low: Decimal, high: Decimal) -> list[Decimal]:
+        """Return the prices of [low, high] at which somebody who waits is met."""
+        levels: list[Decimal] = []
+        for watch in (self.buys, self.sells, *self.watches):
+            if watch.entries and watch.is_near(low, high):
+                levels += [self._met_at(watch, entry[0]) for entry in watch.entries.values()]
+        return [level for level in levels if low <= level <= high]
+
+    def _met_at(self, watch: Watch, level: Decimal) -> Decimal:
+        # a price that has gone through a resting order fills it; one that touches it may not
+        if not watch.strict:
+            return level
+        return level + (self.instrument.tick_size if watch.rising else -self.instrument.tick_size)
 
     @property
     def quote(self) -> Price:

@@ -107,7 +107,8 @@ class Desk:
         self.keys = KeyRing(seed)
         self.listings = Listings(replay)
         self.view = MarketView(replay, interval, self.listings, self.book, begin)
-        self.tape = Tape(replay, self.listings, self._play, self._played, begin)
+        levels = self.exchange.awaited
+        self.tape = Tape(replay, self.listings, self._play, self._played, begin, levels)
         self.liquidations: list[Liquidated] = []  # public; whoever tells them empties it
         self.crashes: list[str] = []  # faults of our own, caught at the door; must stay empty
         self.unlisted: dict[str, int] = {}  # order -> realtime does not know it before then
@@ -127,6 +128,11 @@ class Desk:
     def now_ms(self) -> int:
         """The venue's time."""
         return self.tape.now_ms
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether anybody holds something or waits for a price."""
+        return any(True for _ in self._played())
 
     def advance(self, to_ms: int) -> None:
         """Let time pass: the market moves, orders fill, funding is paid."""
