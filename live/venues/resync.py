@@ -277,6 +277,10 @@ class AccountFeed:
         if self.view.by_link(order_link_id) is None:
             self._expected[order_link_id] = Expected(symbol, sent_ms)
 
+    def expects(self, order_link_id: str) -> bool:
+        """Tell whether an order has been named, and nothing has told of it yet."""
+        return order_link_id in self._expected
+
     def ask(self) -> None:
         """Read the account anew, now: something does not fit."""
         self._due.set()
