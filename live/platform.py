@@ -6,7 +6,7 @@ code and trades nobody until a lease is free. The end drains: see `Supervisor.dr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ from engine.account.signal import Signal
 from engine.bars import INTERVAL_MS
 from live.accounts.commit import Group
 from live.accounts.engine import UserEngine
+from live.accounts.fanout import wants
 from live.accounts.notify import OutboxPump
 from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Log
@@ -41,6 +42,7 @@ class PlatformOptions:
     """Timings, seconds."""
 
     wishes_s: float = 0.5  # between two looks at what other processes wish
+    late_s: float = 0.5  # between two looks for engines that missed a breakout
     store_late_s: float = 10.0  # without a good look at the store: not ready
     engine_late_s: float = 10.0  # without a turn of an engine, which ticks each second: not ready
 
@@ -76,6 +78,14 @@ class _Wish:
 
 
 @dataclass(slots=True)
+class _Late:
+    """An engine, and the breakouts it was handed though they were told before it could hear."""
+
+    engine: UserEngine
+    handed: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Platform:
     """Everything of one process but its doors.
 
@@ -105,6 +115,7 @@ class Platform:
     close: Callable[[], Awaitable[None]]
     options: PlatformOptions = field(default_factory=PlatformOptions)
     _wishes: dict[tuple[str, str], _Wish] = field(default_factory=dict)
+    _late: dict[str, _Late] = field(default_factory=dict)
     _left: int | None = None
 
     # ------------------------------------------------------------------ life
@@ -118,6 +129,7 @@ class Platform:
                 (self._market(), "market"),
                 (self.pump.run(), "outbox"),
                 (self._take_wishes(), "wishes"),
+                (self._hand_late(), "latecomers"),
                 (forward(topics.SIGNAL, self._signal), "signals"),
                 (forward(topics.SIGNAL_END, supervisor.signal_ended), "signal-ends"),
                 (forward(topics.REGIME, supervisor.regime), "regimes"),
@@ -196,6 +208,45 @@ class Platform:
                 ),
             )
 
+    # ------------------------------------------------------------------ for who was late
+
+    async def _hand_late(self) -> None:
+        while True:
+            self.hand_late()
+            await self.clock.sleep(self.options.late_s)
+
+    def hand_late(self) -> None:
+        """Hand each engine what was told before it ran, or before the coin's rules were known.
+
+        An engine judges a signal once, and an end older than its trade ends nothing: whether one
+        was heard already need not be known here.
+        """
+        if self.market.status != "live" or self.supervisor.draining:
+            return
+        desk, now_ms = self.market.desk, self.clock.now_ms()
+        usable = [
+            s for s in desk.fresh_signals() if (quote := desk.quote(s.symbol)) and not quote.stale
+        ]
+        for session in self.supervisor.sessions():
+            engine, user_id = session.engine, session.user.user_id
+            if engine is None:
+                continue
+            late = self._late.get(user_id)
+            if late is None or late.engine is not engine:
+                late = self._late[user_id] = _Late(engine)
+                for end in desk.teller.ends():
+                    if end.symbol in engine.watched:
+                        session.put(m.SignalEnded(at_ms=now_ms, end=end))
+            self._hand_signals(session, late, usable)
+
+    def _hand_signals(self, session: Session, late: _Late, signals: Iterable[Signal]) -> None:
+        for signal in signals:
+            heard = self.supervisor.heard(signal)
+            if signal.signal_id in late.handed or not wants(session, signal) or heard is None:
+                continue
+            if session.put(heard):
+                late.handed.add(signal.signal_id)
+
     # ------------------------------------------------------------------ wishes of other processes
 
     async def _take_wishes(self) -> None:
@@ -219,11 +270,11 @@ class Platform:
             wish = self._wishes.get(key)
             told = wish is not None and (wish.session, wish.engine) == (session, session.engine)
             if wish is None or not told:
-                self._wishes[key] = self._hand(row, session)
+                self._wishes[key] = self._hand_wish(row, session)
             elif session.engine.turns >= wish.turns + 2:
                 await self._done(row)
 
-    def _hand(self, row: ControlRow, session: Session) -> _Wish:
+    def _hand_wish(self, row: ControlRow, session: Session) -> _Wish:
         turns = session.engine.turns if session.engine is not None else 0
         if row.action == RECONCILE:
             if session.feed is not None:

@@ -1,9 +1,9 @@
 """One user's life over a replayed market: `decide` told what it would have been told.
 
 At a bar's closing: the market moves to the first price of the next bar (what the account's streams
-say of it is answered trade by trade), then the regime, ends of setups, the closed bars of coins
-held, the breakouts, the time. Messages are taken in order, and what is decided is carried out
-before the next is taken.
+say of it is answered trade by trade), then the regime, ends of setups, the breakouts, the closed
+bars of coins held, the time: the rank in which a live engine's inbox is read. Messages are taken in
+order, and what is decided is carried out before the next is taken.
 """
 
 from collections.abc import Callable, Mapping
@@ -115,10 +115,6 @@ class Player:
         held = desk.held()
         if moment.regime is not None:
             self._hear(msgspec.structs.replace(moment.regime, at_ms=now_ms))
-        for symbol in held:
-            bar = self._bar(symbol, now_ms)
-            if bar is not None:
-                self._hear(bar)
         for end in moment.ends:
             if end.symbol in held:
                 self._hear(m.SignalEnded(at_ms=now_ms, end=end))
@@ -128,6 +124,10 @@ class Player:
             known = msgspec.structs.replace(signal, quote=quote)
             self.life.signals[signal.signal_id] = known
             self._hear(m.SignalHeard(at_ms=now_ms, signal=known, contract=contract, quote=quote))
+        for symbol in held:
+            bar = self._bar(symbol, now_ms)
+            if bar is not None:
+                self._hear(bar)
         if held or moment.signals:
             self._hear(m.Tick(at_ms=now_ms))
 

@@ -30,7 +30,7 @@ from live.accounts.commit import Group
 from live.accounts.notify import OutboxPump
 from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Account, NoAccount
-from live.accounts.session import Parts, SessionOptions
+from live.accounts.session import Parts
 from live.accounts.supervisor import Supervisor
 from live.accounts.wal import MemoryWals
 from live.bus import LocalBus
@@ -49,7 +49,6 @@ from live.venues.bybit.signer import Signer
 from live.venues.bybit.simlimits import NO_LIMITS
 from live.venues.bybit.simvenue import SimVenue
 from live.venues.bybit.trading import BybitTrading
-from live.venues.resync import FeedOptions
 
 _NEVER_S = 1e9
 _LOOK_S = 0.001
@@ -158,8 +157,6 @@ class LiveWorld:
             market=self.service.desk,
             clock=self._held,
             log=self.log,
-            # a reading now and then renews the equity that sizes are of; the portfolio has none
-            options=SessionOptions(feed=FeedOptions(check_s=_NEVER_S)),
         )
         self.supervisor = Supervisor(parts, "parity")
         self.platform = Platform(

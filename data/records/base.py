@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from data.records.port import StoreClock
 from data.records.rows import (
+    WAIT_MAX_MS,
     AuditRow,
     Commit,
     CommitOutcome,
@@ -176,9 +177,11 @@ class SqlStore(ABC):
 
     # -- outbox
 
-    async def outbox(self, limit: int, now_ms: int) -> Sequence[OutboxRow] | Unavailable:
+    async def outbox(
+        self, limit: int, now_ms: int, wait_max_ms: int = WAIT_MAX_MS
+    ) -> Sequence[OutboxRow] | Unavailable:
         """Return what waits and is due, oldest first."""
-        return await self._read(outbox.outbox, limit, now_ms)
+        return await self._read(outbox.outbox, limit, now_ms, wait_max_ms)
 
     async def outbox_done(
         self, user_id: str, event_id: str, *, delivered: bool, attempts: int, next_ms: int

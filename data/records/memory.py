@@ -22,6 +22,7 @@ from data.records.people import (
 from data.records.port import StoreClock
 from data.records.rows import (
     TERMINAL,
+    WAIT_MAX_MS,
     AuditRow,
     Commit,
     CommitOutcome,
@@ -292,9 +293,12 @@ class MemoryStore:
 
     # -- outbox
 
-    async def outbox(self, limit: int, now_ms: int) -> Sequence[OutboxRow] | Unavailable:
+    async def outbox(
+        self, limit: int, now_ms: int, wait_max_ms: int = WAIT_MAX_MS
+    ) -> Sequence[OutboxRow] | Unavailable:
         """Return what waits and is due, oldest first."""
-        due = [r for r in self._outbox.values() if r.state == "waiting" and r.next_ms <= now_ms]
+        waiting = [r for r in self._outbox.values() if r.state == "waiting"]
+        due = [r for r in waiting if not now_ms < r.next_ms <= now_ms + wait_max_ms]
         return sorted(due, key=lambda r: (r.created_ms, r.user_id, r.event_id))[:limit]
 
     async def outbox_done(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from data.records.rows import (
+    WAIT_MAX_MS,
     AuditRow,
     Commit,
     CommitOutcome,
@@ -127,8 +128,14 @@ class Store(Protocol):
         ...
 
     # -- outbox
-    async def outbox(self, limit: int, now_ms: int) -> Sequence[OutboxRow] | Unavailable:
-        """Return what waits and is due, oldest first, all users."""
+    async def outbox(
+        self, limit: int, now_ms: int, wait_max_ms: int = WAIT_MAX_MS
+    ) -> Sequence[OutboxRow] | Unavailable:
+        """Return what waits and is due, oldest first, all users.
+
+        Nobody puts an attempt off for longer than `wait_max_ms`: a later one was set by a clock
+        ahead of this one, and is due.
+        """
         ...
 
     async def outbox_done(

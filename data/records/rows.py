@@ -7,6 +7,8 @@ import msgspec
 
 from engine.account.commands import AnyRecord
 
+WAIT_MAX_MS = 86_400_000  # no delivery is put off for longer than a day
+
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The right to write for one user. A newer epoch fences every older one."""

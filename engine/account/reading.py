@@ -14,8 +14,8 @@ from engine.account.fills import book, slot_key
 from engine.account.links import parse_link
 from engine.account.messages import AccountRead
 from engine.account.seen import mark_of, take_order, take_wallet
-from engine.account.state import ZERO, Slot
-from engine.venue.reports import PositionReport
+from engine.account.state import ZERO, Slot, Trade
+from engine.venue.reports import OrderReport, PositionReport
 
 PORTFOLIO = "PORTFOLIO_MARGIN"
 _WORDS = {
@@ -72,8 +72,19 @@ def _orders(draft: Draft, read: AccountRead) -> list[str]:
         found = find(draft, report.order_link_id)
         if found is not None:
             trade = take_order(draft, *found, report)
+            _take_back(draft, trade, report)
             adopt.order(draft, trade, report)
     return _lost_orders(draft, read)
+
+
+def _take_back(draft: Draft, trade: Trade, report: OrderReport) -> None:
+    """Cancel an order that works and is believed over: nobody would look after it."""
+    order = trade.order(report.order_link_id)
+    if order is None or not report.is_open or order.state != "done":
+        return
+    if order.booked_qty < order.qty:  # else its last fill is known before its end
+        draft.audit("order_alive", trade_id=trade.trade_id, link_id=order.link_id)
+        draft.cancel(trade, order, "was over")
 
 
 def _lost_orders(draft: Draft, read: AccountRead) -> list[str]:

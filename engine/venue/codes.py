@@ -379,13 +379,16 @@ def verdict(code: int, message: str = "", *, op: str = "create") -> Code:
         The retMsg: 10001 says several things by its words alone.
     op : str
         ``create``, ``amend``, ``cancel`` or another POST: an order that has ended is a cancel's
-        wish come true, and an amendment's refusal.
+        wish come true, an amendment's refusal, and no answer to a wish to place one.
     """
     found = CODES.get(code)
     if found is None:
         return Code(
             code, "NOT_IN_THE_TABLE", message or "unknown code", Proof.UNKNOWN, Action.QUERY
         )
+    if found.action is Action.ORDER_ENDED and op == "create":
+        # It speaks of an order that was: of one that is to be it proves nothing.
+        return replace(found, proof=Proof.UNKNOWN, action=Action.QUERY)
     if found.action is Action.ORDER_ENDED and op != "cancel":
         return replace(found, proof=Proof.NOT_TAKEN)
     if found.code == 10001:  # noqa: PLR2004 - the code that speaks in words

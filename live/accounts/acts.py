@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, cast
 
+from data.records.rows import IntentRow
 from engine.account import messages as m
 from engine.account.commands import (
     AnyCommand,
@@ -175,10 +176,22 @@ class Acts:
             self._withdrawn.discard(link)
             self._say(m.NotPlaced, link_id=link, code=settled.code, text=settled.message)
             return
-        self._feed.expect(link, symbol, self._clock.now_ms())
+        self._feed.expect(link, symbol, self.venue.venue_ms())
         self._say(m.Placed, link_id=link, order_id=settled.order_id)
         if settled.order is not None and not settled.order.is_open:
             self._say(m.OrderSeen, order=settled.order)
+
+    def follow(self, row: IntentRow) -> None:
+        """See to it that the end of a placed order is heard, also where it came unheard.
+
+        It may have ended while no process ran: a fill tells of the holding, not of the order.
+        """
+        order = self._feed.view.by_link(row.link_id)
+        if order is None:
+            if not self._feed.expects(row.link_id):  # by the venue's clock: ours may be wrong
+                self._feed.expect(row.link_id, row.symbol, self.venue.venue_ms())
+        elif not order.is_open:
+            self._say(m.OrderSeen, order=order)
 
     async def look(self, command: PlaceOrder, sent_ms: int) -> settle.Settled:
         """Find out what became of an order whose sending nobody remembers."""

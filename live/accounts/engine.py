@@ -279,7 +279,8 @@ class UserEngine:
 
     def _decide(self, batch: list[m.Message], intents: Intents) -> Decided:
         out = Decided(self.state, self.params, self._clock.now_ms(), records=list(self._extra))
-        for message in batch:
+        for waited in batch:
+            message = self._priced(waited)
             error = decide_one(self._brain, out, message, intents)
             if error is not None:
                 self.dead_letters += 1
@@ -293,6 +294,13 @@ class UserEngine:
                     ) from error
                 out.records += dead_letter(message, error, f"{out.at_ms}-{self.dead_letters}")
         return out
+
+    def _priced(self, message: m.Message) -> m.Message:
+        """Give a signal the newest price: it may have waited for an engine to start."""
+        if not isinstance(message, m.SignalHeard):
+            return message
+        quote = self._market.quote(message.signal.symbol)
+        return message if quote is None else msgspec.structs.replace(message, quote=quote)
 
     def _publish(self) -> None:
         """Show what others read: where stops belong, which coins matter."""
@@ -369,6 +377,8 @@ class UserEngine:
             if not self._acts.owns(row.link_id):
                 self._acts.own(row.link_id)
                 self._scope.create_task(self._settle(row))
+        for row in self._intents.placed():
+            self._acts.follow(row)
 
     async def _settle(self, row: IntentRow) -> None:
         order = self._intents.order(row)

@@ -21,25 +21,24 @@ class Fanout:
         """Hand a breakout to every user who wants it; another one is first each time."""
         if self.draining:
             return 0
-        market, now_ms = self._parts.market, self._parts.clock.now_ms()
+        heard = self.heard(signal)
+        if heard is None:
+            self._parts.log.warning("a signal of a coin without rules", symbol=signal.symbol)
+            return 0
+        return sum(wants(s, signal) and s.put(heard) for s in self._rotated())
+
+    def heard(self, signal: Signal) -> m.SignalHeard | None:
+        """Return a breakout as an engine hears it now; None: the coin's rules are not known."""
+        market = self._parts.market
         contract = market.contract(signal.symbol)
         if contract is None:
-            self._parts.log.error("a signal of a coin without rules", symbol=signal.symbol)
-            return 0
-        heard = m.SignalHeard(
-            at_ms=now_ms,
+            return None
+        return m.SignalHeard(
+            at_ms=self._parts.clock.now_ms(),
             signal=signal,
             contract=contract,
             quote=market.quote(signal.symbol) or signal.quote,
         )
-        told = 0
-        for session in self._rotated():
-            params = session.engine.params if session.engine is not None else None
-            wanted = params is not None and (
-                params.profile == signal.profile and signal.interval_ms in params.intervals_ms
-            )
-            told += wanted and session.put(heard)
-        return told
 
     def signal_ended(self, end: SignalEnd) -> None:
         """Tell every user with that coin at stake that a setup is over."""
@@ -65,3 +64,11 @@ class Fanout:
         self._turn += 1
         first = self._turn % len(sessions) if sessions else 0
         return sessions[first:] + sessions[:first]
+
+
+def wants(session: Session, signal: Signal) -> bool:
+    """Tell whether a user trades such breakouts, and is traded here."""
+    params = session.engine.params if session.engine is not None else None
+    return params is not None and (
+        params.profile == signal.profile and signal.interval_ms in params.intervals_ms
+    )

@@ -40,6 +40,10 @@ class Intents:
         """Return the rows of which nobody knows whether the venue has the order."""
         return [row for row in self.open() if row.state != "placed"]
 
+    def placed(self) -> list[IntentRow]:
+        """Return the rows whose order the venue has, as far as is known."""
+        return [row for row in self._rows.values() if row.state == "placed"]
+
     def get(self, link_id: str) -> IntentRow | None:
         """Return a row."""
         return self._rows.get(link_id)

@@ -70,7 +70,9 @@ class OutboxPump:
 
     async def pump(self) -> int:
         """Tell one batch; returns how many were tried."""
-        rows = await self._store.outbox(self._options.batch, self._clock.now_ms())
+        rows = await self._store.outbox(
+            self._options.batch, self._clock.now_ms(), int(self._options.retry_max_s * 1000)
+        )
         if isinstance(rows, Unavailable):
             return 0
         self.oldest_ms = min((row.created_ms for row in rows), default=0)

@@ -281,6 +281,10 @@ class AccountFeed:
             self._expected[order_link_id] = Expected(symbol, sent_ms)
             self._hurry()
 
+    def expects(self, order_link_id: str) -> bool:
+        """Tell whether an order has been named, and nothing has told of it yet."""
+        return order_link_id in self._expected
+
     def ask(self) -> None:
         """Read the account anew, now: something does not fit."""
         self._due.set()

@@ -26,7 +26,14 @@ class _Market:
     def __init__(self, process: Process) -> None:
         self.bus = LocalBus()
         self.status = "live"
-        self.desk = SimpleNamespace(interest=Interest(), quote=process.facts.quote)
+        self.late: tuple[Any, ...] = ()
+        self.over: tuple[SignalEnd, ...] = ()
+        self.desk = SimpleNamespace(
+            interest=Interest(),
+            quote=process.facts.quote,
+            fresh_signals=lambda: self.late,
+            teller=SimpleNamespace(ends=lambda: self.over),
+        )
         self.stopped = False
 
     async def start(self) -> None:
@@ -99,6 +106,29 @@ def test_a_told_breakout_is_traded_and_the_end_of_its_setup_is_heard():
         assert kinds.count("SignalEnded") == 1
         (bar,) = [m for m in heard if type(m).__name__ == "BarClosed"]
         assert (bar.symbol, bar.open, bar.high, bar.low, bar.close) == (SYMBOL, 1.0, 2.0, 0.5, 1.5)
+        await world.end(process)
+
+    run(main)
+
+
+def test_a_breakout_told_before_the_engine_ran_is_traded_once():
+    async def main(clock):
+        world = World(clock, brain=AccountBrain())
+        await world.begin()
+        process, platform = _platform(world)
+        platform.market.status = "starting"
+        signal = world.signal()
+        platform.market.late = (signal,)
+        await _start(world, process, platform)
+        user = world.users[0]
+        await clock.sleep(2)
+        assert user not in platform._late  # before the market is live nobody knows a coin's rules
+        platform.market.status = "live"
+        await clock.sleep(5)
+        await platform.market.bus.publish(topics.SIGNAL, signal)
+        await clock.sleep(5)
+        assert len(await world.memory.verdicts(user, 10)) == 1
+        assert platform._late[user].handed == {signal.signal_id}
         await world.end(process)
 
     run(main)

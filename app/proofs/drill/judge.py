@@ -201,7 +201,7 @@ class Judge:
         moved = False
         for record in commit.records:
             if isinstance(record, VerdictRecord):
-                judge_entry.verdict(self, user, record)
+                judge_entry.verdict(self, user, record, commit.at_ms)
             elif isinstance(record, TradeRecord):
                 moved = judge_entry.trade(self, user, record) or moved
             elif isinstance(record, AlertRecord):

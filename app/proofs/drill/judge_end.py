@@ -42,7 +42,9 @@ def _intents(judge: Judge, user: int) -> None:
         return
     account = judge.account(user)
     for row in stored.intents:
-        if row.state != "placed" and row.state not in TERMINAL:
+        order = account.orders.get(account.by_link.get(row.link_id, ""))
+        works = order is not None and order.order_status.is_open
+        if row.state not in TERMINAL and not (row.state == "placed" and works):
             judge.found("I20", f"user {user}: {row.leg} of {row.symbol} is left {row.state}")
     for link, intent in judge.intents.items():
         if intent.user != user:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from app.proofs.drill.judge_stops import is_foreign
 from app.proofs.drill.judged import Intent
 from data.records.rows import TERMINAL
 from engine.account.commands import TradeRecord, VerdictRecord
@@ -63,6 +64,9 @@ def create(judge: Judge, user: int, params: Mapping[str, Any]) -> None:
         judge.found(
             "I1b", f"user {user}: {symbol} entered {now_ms - intent.order.expires_ms} ms late"
         )
+    late_ms = _late_ms(judge, user, intent.row.signal_id, now_ms)
+    if late_ms > _LATE_MS and not judge.world.skewed:
+        judge.found("I13", f"user {user}: {symbol} entered {late_ms} ms after its signal was over")
 
 
 def _skew_ms(judge: Judge) -> int:
@@ -113,7 +117,7 @@ def _limits(judge: Judge, user: int, intent: Intent) -> None:
     for (symbol, _), held in account.positions.items():
         ours = [i for i in judge.intents.values() if i.user == user and i.row.symbol == symbol]
         ours = [i for i in ours if i.row.leg == "entry" and i.row.link_id in account.by_link]
-        if held.is_open and ours:
+        if held.is_open and ours and not is_foreign(judge, user, symbol):
             trade = ours[-1].row.trade_id
             known = judge.stops.get((user, symbol))
             stop = held.stop_loss or known or ours[-1].order.stop_loss or held.entry_price
@@ -188,8 +192,12 @@ def refused(judge: Judge, user: int, path: str, params: Mapping[str, Any], said:
     judge.found("I12", f"user {user}: {path} refused: {said.message} ({symbol} {dict(params)})")
 
 
-def verdict(judge: Judge, user: int, record: VerdictRecord) -> None:
-    """I13, I1b: one verdict a signal, never upon what is old."""
+def verdict(judge: Judge, user: int, record: VerdictRecord, at_ms: int) -> None:
+    """I13, I1b: one verdict a signal, never upon what was old when it was given.
+
+    What is decided while the store is away is written down when it is back, and nothing is sent
+    meanwhile: `at_ms` is the decision's time. That no entry is late is asked of every one sent.
+    """
     world = judge.world
     key = (user, record.signal_id)
     before = judge.verdicts.get(key)
@@ -200,25 +208,31 @@ def verdict(judge: Judge, user: int, record: VerdictRecord) -> None:
     if not record.approved:
         return
     skewed = world.skewed
-    dark_s = world.market.dark_s(record.symbol)
+    before_s = (world.clock.now_ms() - at_ms) / 1000.0
+    dark_s = world.market.dark_s(record.symbol) - before_s
     if dark_s * 1000.0 > _STALE_MS and not skewed:
         judge.found(
             "I13", f"user {user}: {record.symbol} approved {dark_s:.1f} s after its quotes ended"
         )
-    if world.market.risk_off_s() > 4.0 and not judge.was_restored:  # noqa: PLR2004 - told each s
+    if world.market.risk_off_s() - before_s > 4.0 and not judge.was_restored:  # noqa: PLR2004 - told each s
         settings = world.all_settings[world.users[user]]
         if all(s.risk.regime_filter for s in settings) and judge.calm_s(user) > _CALM_S:
             judge.found("I13", f"user {user}: {record.symbol} approved in RISK_OFF")
-    signal = next((w.signal for w in world.wanted if w.signal.signal_id == record.signal_id), None)
-    if signal is not None and not skewed:
-        age_ms = world.clock.now_ms() - signal.t
-        bars = max(s.retest_bars for s in world.all_settings[world.users[user]])
-        if age_ms > bars * signal.interval_ms + _OLD_MS:
-            judge.found(
-                "I13", f"user {user}: {record.symbol} approved {age_ms} ms after its signal"
-            )
+    late_ms = _late_ms(judge, user, record.signal_id, at_ms)
+    if late_ms > _OLD_MS and not skewed:
+        judge.found("I13", f"user {user}: {record.symbol} approved {late_ms} ms too late")
     if record.signal_id.startswith("poison"):
         judge.found("I13", f"user {user}: a poisoned signal was approved")
+
+
+def _late_ms(judge: Judge, user: int, signal_id: str, at_ms: int) -> int:
+    """Return for how long a signal's life was over at a moment; below zero: it was not."""
+    world = judge.world
+    signal = next((w.signal for w in world.wanted if w.signal.signal_id == signal_id), None)
+    if signal is None:
+        return 0
+    bars = max(s.retest_bars for s in world.all_settings[world.users[user]])
+    return at_ms - signal.t - bars * signal.interval_ms
 
 
 def trade(judge: Judge, user: int, record: TradeRecord) -> bool:

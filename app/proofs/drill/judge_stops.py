@@ -42,10 +42,19 @@ def _ours(judge: Judge, user: int, symbol: str) -> bool:
     return any(
         i.user == user and i.row.leg == "entry" and i.row.symbol == symbol
         for i in judge.intents.values()
-    ) and not _foreign(judge, user, symbol)
+    ) and not is_foreign(judge, user, symbol)
 
 
-def _foreign(judge: Judge, user: int, symbol: str) -> bool:
+def _unsettled(judge: Judge, user: int, symbol: str) -> bool:
+    """Tell whether an entry of ours may be in: then a holding nobody protects may be its own."""
+    return any(
+        i.user == user and i.row.leg == "entry" and i.row.symbol == symbol
+        for i in judge.intents.values()
+        if i.row.state in ("new", "sent", "unknown")
+    )
+
+
+def is_foreign(judge: Judge, user: int, symbol: str) -> bool:
     """Tell whether what is held was bought by somebody else since the coin was flat last."""
     account = judge.account(user)
     held, ours = Decimal(0), Decimal(0)
@@ -85,7 +94,7 @@ def moving(judge: Judge, user: int, params: Mapping[str, Any]) -> None:
     held = judge.account(user).positions.get((symbol, int(params.get("positionIdx") or 0)))
     if held is None or not held.is_open:
         return
-    if not _ours(judge, user, symbol):
+    if not _ours(judge, user, symbol) and not _unsettled(judge, user, symbol):
         judge.found("I9", f"user {user}: the stop of a foreign position ({symbol}) was touched")
     rules = judge.world.desk.exchange.instruments[symbol]
     if value and not rules.on_tick(value) and not judge.world.market.changed_lately(symbol):

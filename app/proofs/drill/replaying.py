@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from app.proofs.drill.judged import now
+from app.proofs.replay import SEQ_PER_VERSION, began_under
 from engine.account import messages as m
-from engine.account.settings import UserSettings
 
 World = Any  # it stands above this file
 
@@ -19,9 +19,13 @@ def replayed(world: World, user: int) -> str:
     """Return where the replay of a recording parts from it; "" where it does not."""
     user_id = world.users[user]
     brain = world.brain
-    params: UserSettings = world.first_settings[user_id]
-    state: Any = brain.fresh(user_id, 1)
-    for row in now(world.store.trace(user_id, 0, _MOST)):
+    rows = now(world.store.trace(user_id, 0, _MOST))
+    versions = list(enumerate(world.all_settings[user_id], 1))
+    burst = [row for row in rows if row.seq // SEQ_PER_VERSION == rows[0].seq // SEQ_PER_VERSION]
+    # Settings may have changed before any engine of this user first ran.
+    first, params = began_under(user_id, versions, burst, brain)
+    state: Any = brain.fresh(user_id, first)
+    for row in rows:
         try:
             message = _read(row.body)
         except msgspec.ValidationError as error:

@@ -1,6 +1,6 @@
 """Notifications on their way."""
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from data.records import tables as t
 from data.records.people import outbox_state
@@ -10,9 +10,10 @@ from data.records.sql.words import many
 _o = t.outbox.c
 
 
-def outbox(c: Connection, limit: int, now_ms: int) -> list[OutboxRow]:
+def outbox(c: Connection, limit: int, now_ms: int, wait_max_ms: int) -> list[OutboxRow]:
     """Return what waits and is due, oldest first."""
-    due = select(t.outbox).where(_o.state == "waiting", _o.next_ms <= now_ms)
+    is_due = or_(_o.next_ms <= now_ms, _o.next_ms > now_ms + wait_max_ms)
+    due = select(t.outbox).where(_o.state == "waiting", is_due)
     ordered = due.order_by(_o.created_ms, _o.user_id, _o.event_id).limit(limit)
     return many(OutboxRow, c, ordered)
 

@@ -7,7 +7,14 @@ from typing import Any
 from msgspec.structs import replace as changed
 
 from engine.account import messages as m
-from engine.account.commands import ChangeOrder, MoveStop, SetLeverage
+from engine.account.commands import (
+    AuditRecord,
+    CancelOrder,
+    ChangeOrder,
+    MoveStop,
+    SetLeverage,
+)
+from engine.account.draft import Draft
 from engine.account.facts import planned_stops
 from engine.account.fills import SEEN_MAX
 from engine.venue.exchange import commands as x
@@ -274,3 +281,45 @@ def test_an_entry_given_up_and_filled_all_the_same_takes_back_the_one_after_it()
     other = room.state.trades[second.trade_id].order(second.link_id)
     assert other is not None
     assert other.cancel  # one coin, one trade
+
+
+def test_an_order_that_a_reading_lists_and_the_ledger_has_as_over_is_cancelled():
+    room = Room()
+    room.say(room.signal())
+    room.hear()
+    (entry,) = links(room.sent, "entry")
+    room.say(m.NotPlaced(at_ms=room.now, link_id=entry.link_id, code=110_008, text="so it says"))
+    assert room.last.status in ("expired", "refused")
+    assert room.account().open_orders  # and the venue has it all the same
+    room.say(room.read())
+    room.hear()
+    assert not room.account().open_orders
+
+
+def test_an_order_filled_whole_is_not_cancelled_by_a_reading_that_comes_late():
+    room = Room()
+    room.say(room.signal())
+    room.hear()
+    late = room.read()
+    room.market("99")
+    room.hear()
+    room.sent.clear()
+    room.say(late)
+    assert not [c for c in room.sent if isinstance(c, CancelOrder)]
+
+
+def test_no_trade_changes_its_status_without_a_line_of_the_chain():
+    room = Room()
+    trade = room.enter()
+
+    def lines(cause: str) -> list[tuple[str, dict[str, Any]]]:
+        draft = Draft(room.state, room.params, room.now)
+        if cause:
+            draft.audit(cause, trade_id=trade.trade_id)
+        draft.put(trade, status="closing")
+        draft.record_trades()
+        return [(r.cause, r.detail) for r in draft.records if isinstance(r, AuditRecord)]
+
+    moved = {"trade_id": trade.trade_id, "was": "open", "status": "closing"}
+    assert lines("") == [("moved", moved)]
+    assert [cause for cause, _ in lines("liquidated")] == ["liquidated"]  # it says so already

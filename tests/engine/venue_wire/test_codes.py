@@ -130,6 +130,7 @@ def test_an_ended_order_is_a_cancels_wish_and_an_amendments_refusal() -> None:
         assert verdict(code, op="cancel").proof is YES
         assert verdict(code, op="amend").proof is NO
         assert verdict(code, op="amend").action is A.ORDER_ENDED
+        assert (verdict(code).proof, verdict(code).action) == (PERHAPS, A.QUERY)
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ class Box:
         self.rows = {row.event_id: row for row in rows}
         self.forgets = 0  # deliveries that are not written down
 
-    async def outbox(self, limit: int, now_ms: int):
+    async def outbox(self, limit: int, now_ms: int, _wait_max_ms: int):
         due = [r for r in self.rows.values() if r.state == "waiting" and r.next_ms <= now_ms]
         return due[:limit]
 

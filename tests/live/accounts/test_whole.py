@@ -102,6 +102,8 @@ def test_a_process_that_dies_with_a_position_leaves_the_next_one_the_same_trade(
         assert after.qty == world.position(user).size
         assert len(world.entries(user)) == 1
         assert world.position(user).stop_loss is not None
+        intents = await world.memory.intents(user, after.trade_id)
+        assert {row.leg: row.state for row in intents} == {"entry": "done", "tp1": "done"}
         await world.end(second)
 
     run(main, seed)

@@ -72,7 +72,9 @@ async def test_every_code_of_the_table_on_a_create(code):
     sent = len(world.transport.calls(CREATE))
     if known.action is Action.ADOPT:
         assert isinstance(result, Unknown)  # taken, but not to be found yet
-    elif known.action is Action.ORDER_ENDED or known.proof is Proof.NOT_TAKEN:
+    elif known.action is Action.ORDER_ENDED:
+        assert isinstance(result, Unknown)  # no answer to a wish to place one
+    elif known.proof is Proof.NOT_TAKEN:
         assert isinstance(result, Refused)
         assert result.code == code
         assert (result.retry_after_s is not None) == (known.same_id or code == 10018)
