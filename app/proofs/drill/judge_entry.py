@@ -32,7 +32,7 @@ _KILL_S = 4.0  # three seconds, and the half second in which the judge looks
 _STALE_MS = 6_000
 _KNOWN_MS = 5_000  # an execution this old is known to whoever is in reach
 _CALM_S = 10.0
-_OLD_MS = 8_000  # beyond a signal's own life
+_OLD_MS = 500  # beyond the age at which a signal is refused
 
 
 def create(judge: Judge, user: int, params: Mapping[str, Any]) -> None:
@@ -64,7 +64,8 @@ def create(judge: Judge, user: int, params: Mapping[str, Any]) -> None:
         judge.found(
             "I1b", f"user {user}: {symbol} entered {now_ms - intent.order.expires_ms} ms late"
         )
-    late_ms = _late_ms(judge, user, intent.row.signal_id, now_ms)
+    bars = max(s.retest_bars for s in judge.world.all_settings[judge.world.users[user]])
+    late_ms = _late_ms(judge, intent.row.signal_id, now_ms, bars)
     if late_ms > _LATE_MS and not judge.world.skewed:
         judge.found("I13", f"user {user}: {symbol} entered {late_ms} ms after its signal was over")
 
@@ -218,20 +219,20 @@ def verdict(judge: Judge, user: int, record: VerdictRecord, at_ms: int) -> None:
         settings = world.all_settings[world.users[user]]
         if all(s.risk.regime_filter for s in settings) and judge.calm_s(user) > _CALM_S:
             judge.found("I13", f"user {user}: {record.symbol} approved in RISK_OFF")
-    late_ms = _late_ms(judge, user, record.signal_id, at_ms)
+    bars = max(s.risk.signal_bars_max for s in world.all_settings[world.users[user]])
+    late_ms = _late_ms(judge, record.signal_id, at_ms, bars)
     if late_ms > _OLD_MS and not skewed:
         judge.found("I13", f"user {user}: {record.symbol} approved {late_ms} ms too late")
     if record.signal_id.startswith("poison"):
         judge.found("I13", f"user {user}: a poisoned signal was approved")
 
 
-def _late_ms(judge: Judge, user: int, signal_id: str, at_ms: int) -> int:
-    """Return for how long a signal's life was over at a moment; below zero: it was not."""
+def _late_ms(judge: Judge, signal_id: str, at_ms: int, bars: int) -> int:
+    """Return for how long a signal was older than so many bars; below zero: it was not."""
     world = judge.world
     signal = next((w.signal for w in world.wanted if w.signal.signal_id == signal_id), None)
     if signal is None:
         return 0
-    bars = max(s.retest_bars for s in world.all_settings[world.users[user]])
     return at_ms - signal.t - bars * signal.interval_ms
 
 
