@@ -34,9 +34,14 @@ ASKED = {
 }
 
 
+# A fault strikes only where something happens: a world with a breakout while it lasts.
+SEED = {"regime ignored": 1}
+
+
 @pytest.mark.parametrize("name", ASKED)
 def test_a_planted_bug_is_found_where_its_fault_strikes(name: str) -> None:
     faults, invariant = ASKED[name]
-    assert run_seed(0, injections=list(faults)).judge.violations == []
-    wrong = run_seed(0, injections=list(faults), build=PLANTED[name]).judge.violations
+    seed = SEED.get(name, 0)
+    assert run_seed(seed, injections=list(faults)).judge.violations == []
+    wrong = run_seed(seed, injections=list(faults), build=PLANTED[name]).judge.violations
     assert invariant in {broken for broken, _ in wrong}
