@@ -20,6 +20,7 @@ from engine.bars import INTERVAL_MS
 from live.accounts.commit import Group
 from live.accounts.engine import UserEngine
 from live.accounts.fanout import wants
+from live.accounts.missed import MissedBars
 from live.accounts.notify import OutboxPump
 from live.accounts.paper_desk import PaperDesk
 from live.accounts.ports import Log
@@ -43,6 +44,7 @@ class PlatformOptions:
 
     wishes_s: float = 0.5  # between two looks at what other processes wish
     late_s: float = 0.5  # between two looks for engines that missed a breakout
+    missed_s: float = 2.0  # between two looks for bars that engines missed
     store_late_s: float = 10.0  # without a good look at the store: not ready
     engine_late_s: float = 10.0  # without a turn of an engine, which ticks each second: not ready
 
@@ -117,6 +119,14 @@ class Platform:
     _wishes: dict[tuple[str, str], _Wish] = field(default_factory=dict)
     _late: dict[str, _Late] = field(default_factory=dict)
     _left: int | None = None
+    _missed: MissedBars = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look after what engines miss of this market."""
+        market = self.market
+        self._missed = MissedBars(
+            market.closed_bars, market.desk.quote, self.supervisor.sessions, self.clock
+        )
 
     # ------------------------------------------------------------------ life
 
@@ -129,6 +139,7 @@ class Platform:
                 (self._market(), "market"),
                 (self.pump.run(), "outbox"),
                 (self._take_wishes(), "wishes"),
+                (self._look_for_missed(), "missed-bars"),
                 (self._hand_late(), "latecomers"),
                 (forward(topics.SIGNAL, self._signal), "signals"),
                 (forward(topics.SIGNAL_END, supervisor.signal_ended), "signal-ends"),
@@ -184,7 +195,13 @@ class Platform:
 
     def _bars(self, closed: BarsClosed) -> None:
         for symbol, message in self._closed(closed):
+            self._missed.before(symbol, message.interval_ms, message.ts)
             self.supervisor.market(symbol, message)
+
+    async def _look_for_missed(self) -> None:
+        while True:
+            await self.clock.sleep(self.options.missed_s)
+            self._missed.look()
 
     def _closed(self, closed: BarsClosed) -> Iterator[tuple[str, m.BarClosed]]:
         """Yield the bars of coins somebody has at stake: the others would be news to nobody."""

@@ -38,6 +38,17 @@ def watched(state: AccountState) -> frozenset[str]:
     return frozenset(trade.symbol for trade in state.trades.values())
 
 
+def bars_from(state: AccountState) -> Mapping[str, tuple[int, int]]:
+    """Return, by symbol of a held trade, its interval and where its next unseen bar begins, ms."""
+    found = {}
+    for trade in state.trades.values():
+        if trade.status == "open" and trade.qty > 0:
+            first_ms = trade.opened_ms - trade.opened_ms % trade.interval_ms
+            next_ms = trade.bar_ts + trade.interval_ms if trade.bar_ts else 0
+            found[trade.symbol] = (trade.interval_ms, max(first_ms, next_ms))
+    return found
+
+
 def settings_version(state: AccountState) -> int:
     """Return which version of the settings the state has heard of."""
     return state.settings_version

@@ -6,7 +6,7 @@ import msgspec
 
 from engine.account import messages as m
 from engine.account.decide import Decision, decide
-from engine.account.facts import newest_ms, planned_stops, settings_version, watched
+from engine.account.facts import bars_from, newest_ms, planned_stops, settings_version, watched
 from engine.account.guard import PlannedStop
 from engine.account.settings import UserSettings
 from engine.account.state import (
@@ -73,6 +73,10 @@ class AccountBrain:
     def watched(self, state: AccountState) -> frozenset[str]:
         """Return the coins with a trade or an entry."""
         return watched(state)
+
+    def bars_from(self, state: AccountState) -> Mapping[str, tuple[int, int]]:
+        """Return by held coin the interval, and where the next unseen bar begins."""
+        return bars_from(state)
 
     def settings_version(self, state: AccountState) -> int:
         """Return which settings the state has heard of."""

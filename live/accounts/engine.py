@@ -6,7 +6,7 @@ the store's return) runs in the engine's own scope, whose errors end this engine
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -216,6 +216,10 @@ class UserEngine:
                 )
             )
         return taken
+
+    def bars_from(self) -> Mapping[str, tuple[int, int]]:
+        """Return by held coin the interval, and where the next bar that was not seen begins, ms."""
+        return self._brain.bars_from(self.state) if self.state is not None else {}
 
     def note(self, record: AnyRecord) -> None:
         """Have something written down with the next decision."""

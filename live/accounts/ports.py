@@ -198,6 +198,10 @@ class Brain(Protocol):
         """Return the coins with a trade or an entry: their bars and quotes matter."""
         ...
 
+    def bars_from(self, state: Any) -> Mapping[str, tuple[int, int]]:
+        """Return by held coin the interval, and where the next unseen bar begins, ms."""
+        ...
+
     def settings_version(self, state: Any) -> int:
         """Return which version of the settings the state has heard of."""
         ...

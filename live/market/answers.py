@@ -56,6 +56,25 @@ class Answers:
         row = self.collator.find(symbol)
         return None if row is None else self.scanner.frames.frame(row)
 
+    def closed_bars(
+        self, symbol: str, interval_ms: int, from_ms: int
+    ) -> list[tuple[int, float, float, float, float]]:
+        """Return a coin's closed bars from a moment on: open time, open, high, low, close.
+
+        None while the service recovers: what it has then is not whole.
+        """
+        row = self.collator.find(symbol)
+        frames = self.scanner.frames
+        if self.status == "starting" or interval_ms != self.collator.interval_ms:
+            return []
+        if row is None or row >= len(frames):
+            return []
+        stamps = frames.ts(row)
+        count = len(stamps) - int(stamps.searchsorted(from_ms))
+        ts, values = frames.dump(row)
+        tail = values[:4, len(ts) - count :].T.tolist()
+        return [(int(t), *bar) for t, bar in zip(ts[len(ts) - count :], tail, strict=True)]
+
     def board(self) -> BoardView:
         """Return every watched coin by symbol."""
         rows = tuple(self._row(r) for r in self.collator.active())

@@ -297,6 +297,11 @@ class AccountFeed:
         return not known or bool(view.positions() or view.open_orders() or self._expected)
 
     @property
+    def has_read(self) -> bool:
+        """Tell whether the account has been read in whole since the start."""
+        return self._read_once
+
+    @property
     def sees(self) -> bool:
         """Tell whether the view is true; a check of a living, silent stream leaves it so."""
         return not self.view.stale or (self._only_checked and self.up)

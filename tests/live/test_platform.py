@@ -1,22 +1,28 @@
 """One process of the platform: news reach the engines, wishes are taken once, progress is told."""
 
 import asyncio
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from data.records.rows import ControlRow
 from engine.account.messages import Control
 from engine.account.signal import SignalEnd
 from live.accounts.brain import AccountBrain
 from live.accounts.engine import EngineFault
+from live.accounts.missed import MissedBars
 from live.accounts.notify import ConsoleNotifier, OutboxPump
 from live.accounts.paper_desk import PaperDesk
 from live.accounts.wal import MemoryWals
 from live.bus import LocalBus
+from live.clock import ManualClock
 from live.market import topics
 from live.market.interest import Interest
 from live.market.views import BarsClosed, HealthView
 from live.platform import Platform, PlatformOptions
+from tests.live.accounts.test_whole import filled, settings, trade
 from tests.live.accounts.world import SYMBOL, Process, World, run
 
 
@@ -35,9 +41,15 @@ class _Market:
             teller=SimpleNamespace(ends=lambda: self.over),
         )
         self.stopped = False
+        self.bars: list[tuple[int, float, float, float, float]] = []
 
     async def start(self) -> None:
         pass
+
+    def closed_bars(self, symbol: str, interval_ms: int, from_ms: int) -> list[Any]:
+        assert interval_ms == 60_000
+        known = self.bars if symbol == SYMBOL and self.status == "live" else []
+        return [bar for bar in known if bar[0] >= from_ms]
 
     async def failure(self) -> None:
         await self._never()
@@ -216,3 +228,64 @@ def test_readiness_tells_progress_standby_and_the_end():
         assert platform.market.stopped
 
     run(main)
+
+
+async def _trailed(clock: Any, how: str) -> tuple[Decimal, Decimal]:
+    """Let two bars rise after TP1; returns the highest price known and the stop at the venue."""
+    world = World(clock, brain=AccountBrain())
+    world.calm()
+    await world.begin(settings())
+    user = world.users[0]
+    process, platform = _platform(world)
+    market: Any = platform.market
+    await _start(world, process, platform)
+    await filled(world, process)
+    market.desk.interest.hold(user, [SYMBOL])
+    opened = trade(process, user)
+    risk = opened.entry_price - opened.plan.stop
+    world.price(opened.entry_price + risk * Decimal("1.2"))
+    await clock.sleep(3)
+    assert trade(process, user).tp1_ms
+    if how != "undisturbed":
+        await process.kill()
+    bars = market.bars
+    for step in (2, 3):
+        ts = clock.now_ms() - clock.now_ms() % 60_000
+        world.price(opened.entry_price + risk * step)
+        at = float(world.last())
+        await clock.sleep((ts + 60_000 - clock.now_ms()) / 1000 + 0.1)
+        bars.append((ts, at, at, at, at))
+        if how == "undisturbed":
+            await market.bus.publish(topics.BARS, BarsClosed("1m", ts, (SYMBOL,), (bars[-1][1:],)))
+    if how != "undisturbed":
+        process, platform = _platform(world, "two")
+        market = platform.market
+        market.bars = bars
+        market.status = "starting" if how == "late market" else "live"
+        await _start(world, process, platform)
+        await clock.sleep(10)
+        market.status = "live"
+    await clock.sleep(10)
+    assert process.session(user).crashes == 0
+    found = trade(process, user).highest, world.position(user).stop_loss
+    await world.end(process)
+    return found
+
+
+@pytest.mark.parametrize("how", ["market first", "late market"])
+def test_bars_that_closed_while_nobody_ran_trail_the_stop_as_if_they_had_been_heard(how: str):
+    undisturbed = run(lambda clock: _trailed(clock, "undisturbed"))
+    assert run(lambda clock: _trailed(clock, how)) == undisturbed
+
+
+def test_a_hole_before_a_live_bar_is_filled_first_and_in_order():
+    told: list[int] = []
+    engine = SimpleNamespace(watched={SYMBOL}, bars_from=lambda: {SYMBOL: (60_000, 120_000)})
+    session: Any = SimpleNamespace(engine=engine, put=lambda message: told.append(message.ts))
+    known = [(ts, 1.0, 1.0, 1.0, 1.0) for ts in (120_000, 180_000, 240_000)]
+    missed = MissedBars(lambda *_: known, lambda _: None, lambda: [session], ManualClock(600_000))
+    missed.before(SYMBOL, 60_000, 240_000)
+    assert told == [120_000, 180_000]
+    missed.before(SYMBOL, 60_000, 120_000)
+    missed.before(SYMBOL, 300_000, 600_000)
+    assert told == [120_000, 180_000]

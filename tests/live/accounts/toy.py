@@ -73,6 +73,9 @@ class Toy:
     def newest_ms(self, state: ToyState) -> int:
         return state.newest_ms
 
+    def bars_from(self, state: ToyState) -> dict[str, tuple[int, int]]:  # noqa: ARG002
+        return {}
+
     def watched(self, state: ToyState) -> frozenset[str]:
         return frozenset(s for s, t in state.trades.items() if t.status not in ("over", "none"))
 
