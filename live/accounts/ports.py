@@ -102,14 +102,6 @@ class Log(Protocol):
         ...
 
 
-class Ids(Protocol):
-    """Names of our own making: unique among processes, never a host name."""
-
-    def process(self) -> str:
-        """Return this process's name; the same at every call."""
-        ...
-
-
 # ---------------------------------------------------------------------------- files
 
 
